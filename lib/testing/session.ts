@@ -1,0 +1,36 @@
+/// <reference types="node" preserve="true" />
+
+/** A session is one connection's protocol: bytes in, replies out. Several protocols share one engine. */
+
+import type { ItemStore } from './item-store.ts'
+import type { PrefixCounters } from './prefix-counters.ts'
+import type { ReplyQueue } from './reply-queue.ts'
+import type { Settings } from './settings.ts'
+
+/** What all sessions of a server share. */
+export interface Engine {
+  readonly settings: Settings
+  readonly store: ItemStore
+  readonly prefixes: PrefixCounters
+  /** The open connections, for `stats conns`. */
+  readonly peers: ReadonlySet<Peer>
+  /** Ends the server, for `shutdown`. */
+  shutdown(): void
+}
+
+/** What a session may do with its connection, and what the others may know of it. */
+export interface Peer {
+  readonly id: number
+  /** As `stats conns` shows it: `tcp:127.0.0.1:11211` or `unix:/path`. */
+  readonly address: string
+  readonly replies: ReplyQueue
+  /** When the last command line came, on the store's clock. */
+  lastCommandAt: number
+  /** Closes the connection once everything flushed is out; what is not flushed is lost, what still comes is ignored. */
+  close(): void
+}
+
+/** Takes what the connection received, in order; never throws, whatever it is. */
+export interface Session {
+  receive(chunk: Buffer): void
+}

@@ -1,0 +1,134 @@
+/** What `startServer` takes. Every option that stands for an argument of memcached names it. */
+export interface ServerOptions {
+  /** TCP port to listen on; 0, the default, takes a free one. Give a fixed one to restart a closed server. */
+  readonly port?: number
+  /** Address to listen on (`-l`). Default `127.0.0.1`. */
+  readonly host?: string
+  /** A unix socket to listen on instead of TCP (`-s`). */
+  readonly path?: string
+  /** The clock: milliseconds since the epoch, as `Date.now`, which is the default. Expiry reads nothing else. */
+  readonly now?: () => number
+  /** What `version` answers. Default `1.6.18`, whose behaviour this server has. */
+  readonly version?: string
+  /** Largest item in bytes, with key and 59 bytes of overhead (`-I`). Default 1 MiB. */
+  readonly itemSizeMax?: number
+  /** Largest chunk in bytes (`-o slab_chunk_max`). Default: half of `itemSizeMax`, at most 512 KiB. */
+  readonly slabChunkMax?: number
+  /** Bytes for key, value and flags in the smallest chunks (`-n`). Default 48. */
+  readonly chunkSize?: number
+  /** Memory for items in bytes (`-m`, there in MiB). Default 64 MiB. */
+  readonly memoryLimit?: number
+  /** `false`: refuse to store when the memory is full, instead of evicting (`-M`). Default `true`. */
+  readonly evictions?: boolean
+  /** `false`: items have no cas ids; `gets` shows 0 and every `cas` answers EXISTS (`-C`). Default `true`. */
+  readonly casEnabled?: boolean
+  /** `false`: `flush_all` is refused (`-F`). Default `true`. */
+  readonly flushEnabled?: boolean
+  /** `false`: `stats cachedump` and `lru_crawler metadump` are refused (`-X`). Default `true`. */
+  readonly dumpEnabled?: boolean
+  /** `false`: `watch` is refused (`-W`). Default `true`. */
+  readonly watchEnabled?: boolean
+  /** `true`: `shutdown` closes the server (`-A`). Default `false`. */
+  readonly shutdownEnabled?: boolean
+  /** `true`: `stats sizes` counts items by size (`-o track_sizes`). Default `false`. */
+  readonly trackSizes?: boolean
+  /** Seconds (real ones, not those of `now`) without traffic until a connection is closed; 0 = never. Default 0. */
+  readonly idleTimeout?: number
+  /** Open connections past which a new one is told so and closed (`-c`). Default 1024. */
+  readonly maxConnections?: number
+  /** The protocols spoken (`-B`): `ascii` also understands meta. Default `auto`: by a connection's first byte. */
+  readonly protocol?: 'auto' | 'ascii' | 'binary'
+  /** Users and their passwords; given, every connection has to authenticate first, in the text protocol (`-Y`). */
+  readonly auth?: Readonly<Record<string, string>>
+}
+
+/** The options with their defaults, and what commands change while the server runs. */
+export interface Settings {
+  readonly now: () => number
+  readonly version: string
+  readonly host: string
+  readonly path: string | undefined
+  readonly itemSizeMax: number
+  readonly slabChunkMax: number
+  readonly chunkSize: number
+  readonly evictions: boolean
+  readonly casEnabled: boolean
+  readonly flushEnabled: boolean
+  readonly dumpEnabled: boolean
+  readonly watchEnabled: boolean
+  readonly shutdownEnabled: boolean
+  readonly idleTimeout: number
+  readonly maxConnections: number
+  readonly protocol: 'auto' | 'ascii' | 'binary'
+  readonly auth: ReadonlyMap<string, string> | undefined
+  port: number
+  memoryLimit: number
+  trackSizes: boolean
+  verbosity: number
+  detailEnabled: boolean
+  slabAutomove: number
+  slabAutomoveRatio: number
+  lruCrawler: boolean
+  lruCrawlerSleep: number
+  lruCrawlerToCrawl: number
+  lruSegmented: boolean
+  hotLruPercent: number
+  warmLruPercent: number
+  hotMaxFactor: number
+  warmMaxFactor: number
+  temporaryTtl: number | undefined
+  extstore: Record<string, number>
+}
+
+const MEBIBYTE = 1024 * 1024
+
+/** Completes the options; the rest are the values that memcached 1.6.18 starts with. */
+export function settingsFrom(options: ServerOptions): Settings {
+  const itemSizeMax = options.itemSizeMax ?? MEBIBYTE
+  return {
+    now: options.now ?? Date.now,
+    version: options.version ?? '1.6.18',
+    host: options.host ?? '127.0.0.1',
+    path: options.path,
+    itemSizeMax,
+    slabChunkMax: options.slabChunkMax ?? Math.min(itemSizeMax, MEBIBYTE) / 2,
+    chunkSize: options.chunkSize ?? 48,
+    evictions: options.evictions ?? true,
+    casEnabled: options.casEnabled ?? true,
+    flushEnabled: options.flushEnabled ?? true,
+    dumpEnabled: options.dumpEnabled ?? true,
+    watchEnabled: options.watchEnabled ?? true,
+    shutdownEnabled: options.shutdownEnabled ?? false,
+    idleTimeout: options.idleTimeout ?? 0,
+    maxConnections: options.maxConnections ?? 1024,
+    protocol: options.protocol ?? 'auto',
+    auth: options.auth === undefined ? undefined : new Map(Object.entries(options.auth)),
+    port: options.port ?? 0,
+    memoryLimit: options.memoryLimit ?? 64 * MEBIBYTE,
+    trackSizes: options.trackSizes ?? false,
+    verbosity: 0,
+    detailEnabled: false,
+    slabAutomove: 1,
+    slabAutomoveRatio: 0.8,
+    lruCrawler: true,
+    lruCrawlerSleep: 100,
+    lruCrawlerToCrawl: 0,
+    lruSegmented: true,
+    hotLruPercent: 20,
+    warmLruPercent: 40,
+    hotMaxFactor: 0.2,
+    warmMaxFactor: 2,
+    temporaryTtl: undefined,
+    extstore: {
+      ext_item_size: 512,
+      ext_item_age: 4294967295,
+      ext_low_ttl: 0,
+      ext_recache_rate: 2000,
+      ext_compact_under: 0,
+      ext_drop_under: 0,
+      ext_max_sleep: 1000000,
+      ext_max_frag: 0.8,
+      ext_drop_unread: 0
+    }
+  }
+}
