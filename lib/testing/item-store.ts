@@ -28,8 +28,8 @@ export type StoreMode = 'set' | 'add' | 'replace' | 'append' | 'prepend' | 'cas'
 export type StoreStatus = 'STORED' | 'NOT_STORED' | 'EXISTS' | 'NOT_FOUND'
 /** Why there is no room for an item. */
 export type AllocationFailure = 'too large' | 'out of memory'
-/** How incr or decr ended; `item` holds the new value, which may be padded with blanks where `value` is not. */
-export type CountResult = { readonly value: bigint; readonly item: Item } | 'NOT_FOUND' | 'EXISTS' | 'NON_NUMERIC' | 'OUT_OF_MEMORY'
+/** How incr or decr ended; `item` has the new value, and is another one than before if it `grew`. */
+export type CountResult = { readonly value: bigint; readonly item: Item; readonly grew: boolean } | 'NOT_FOUND' | 'EXISTS' | 'NON_NUMERIC' | 'OUT_OF_MEMORY'
 
 /** One item; in the cache from the moment `ItemStore.store` links it. */
 export interface Item {
@@ -52,6 +52,8 @@ export interface Item {
   stale: boolean
   tokenSent: boolean
   linked: boolean
+  /** Replies that refer to it and were not sent yet: meanwhile a counter is not rewritten in place. */
+  holds: number
   /** Bytes that memcached would use for it, and the class that they come from. */
   readonly size: number
   readonly slab: SlabClass
@@ -159,7 +161,7 @@ export class ItemStore {
     }
     return {
       key, flags, data: Buffer.allocUnsafe(length + CRLF_BYTES), expiresAt, usedAt: this.clock, cas: 0,
-      fetched: false, active: false, binaryKey: false, stale: false, tokenSent: false, linked: false, size, slab
+      fetched: false, active: false, binaryKey: false, stale: false, tokenSent: false, linked: false, holds: 0, size, slab
     }
   }
 
@@ -246,7 +248,7 @@ export class ItemStore {
 
   /**
    * Adds `delta` (modulo 2^64), or takes it away (not below 0). The new value goes into the old one's bytes, padded
-   * with blanks, if it fits. A `cas` other than 0 has to match.
+   * with blanks, if it fits and no reply still needs them; else into a new item. A `cas` other than 0 has to match.
    */
   count(key: string, delta: bigint, down: boolean, cas = 0n): CountResult {
     const item = this.peek(key)
@@ -261,16 +263,16 @@ export class ItemStore {
     if (down) counters.decr_hits++
     else counters.incr_hits++
     const digits = String(value)
-    if (digits.length <= length) {
+    if (digits.length <= length && item.holds === 0) {
       item.cas = this.nextCas()
       item.data = Buffer.from(`${digits.padEnd(length)}\r\n`, 'latin1')
-      return { value, item }
+      return { value, item, grew: false }
     }
     const longer = this.allocate(key, item.flags, item.expiresAt, digits.length)
     if (typeof longer === 'string') return 'OUT_OF_MEMORY'
     longer.data.write(`${digits}\r\n`, 'latin1')
     this.#replace(item, longer)
-    return { value, item: longer }
+    return { value, item: longer, grew: true }
   }
 
   /** `flush_all`: everything there at `exptime` is gone from then on; 0 and less is now, else as for items. */

@@ -5,6 +5,7 @@
 
 import { administration } from './administration.ts'
 import { parseInt32, parseUint32, parseUint64 } from './c-numbers.ts'
+import { metaCommands } from './meta-commands.ts'
 import { statistics } from './statistics.ts'
 import { MAX_WORDS, muteIfAsked, splitWords } from './text-command.ts'
 import type { Item, StoreMode } from './item-store.ts'
@@ -37,6 +38,7 @@ const commands = new Map<string, TextCommand>(Object.entries({
   version: { run: (session) => { session.reply(`VERSION ${session.engine.settings.version}`) } },
   verbosity: { least: 2, most: 3, run: runVerbosity },
   quit: { run: runQuit },
+  ...metaCommands,
   ...statistics,
   ...administration
 } satisfies Record<string, TextCommand>))

@@ -28,6 +28,7 @@ export class TextSession implements Session {
   #input = new ReadBuffer()
   #upload: Upload | undefined
   #swallow = 0
+  #held: Item[] = []
   #turn = COMMANDS_PER_TURN
   #closed = false
   /** Until it has succeeded; `undefined` as well on a server without users. */
@@ -58,6 +59,18 @@ export class TextSession implements Session {
     else this.peer.replies.write(`${line}\r\n`)
   }
 
+  /** Answers with an error line that `noreply` and meta's `q` do not mute. */
+  fail(line: string): void {
+    this.muted = false
+    this.reply(line)
+  }
+
+  /** The reply at hand refers to this item until it is sent. */
+  hold(item: Item): void {
+    item.holds++
+    this.#held.push(item)
+  }
+
   /** Takes the item's value and CRLF from the input, then calls `complete`. */
   upload(item: Item, complete: (endsWell: boolean) => void): void {
     this.#upload = { item, filled: 0, complete }
@@ -72,11 +85,13 @@ export class TextSession implements Session {
   flush(): void {
     this.peer.replies.end()
     this.peer.replies.flush()
+    this.#releaseHeld()
   }
 
   /** Forgets the replies of earlier commands that were not sent yet. */
   dropReplies(): void {
     this.peer.replies.drop()
+    this.#releaseHeld()
   }
 
   /** Takes no further commands; the connection stays open. */
@@ -158,6 +173,12 @@ export class TextSession implements Session {
     this.flush()
     this.#turn = COMMANDS_PER_TURN
     return this.#input.read()
+  }
+
+  #releaseHeld(): void {
+    if (this.#held.length === 0) return
+    for (const item of this.#held) item.holds--
+    this.#held = []
   }
 
   #isLongGet(): boolean {
