@@ -1,0 +1,113 @@
+/// <reference types="node" preserve="true" />
+import type { Buffer } from 'node:buffer'
+import type { ByteReader } from '../lib/byte-reader.ts'
+import {
+  MemcacheAuthError,
+  MemcacheClientError,
+  MemcacheDriverError,
+  MemcacheError,
+  MemcacheProtocolError,
+  MemcacheServerError,
+} from '../lib/errors.ts'
+
+/** What memcached's line protocols, text and meta, share: lines that end in CRLF, decimal numbers, words of refusal. */
+
+export const CRLF = '\r\n'
+const CR = 0x0d
+const LF = 0x0a
+const SPACE = 0x20
+const ZERO = 0x30
+
+/** A line of a reply is far shorter, the data of a value not counted; one that does not end is not buffered for ever. */
+const LONGEST_LINE = 64 * 1024
+
+/**
+ * Where the line at the reader's start ends: the index of its CR. `undefined` while the line is not whole.
+ * @throws MemcacheProtocolError for a bare LF, and for a line that does not end.
+ */
+export function lineEnd({ bytes, start, end }: ByteReader): number | undefined {
+  const newline = bytes.indexOf(LF, start)
+  if (newline === -1 || newline >= end) {
+    if (end - start > LONGEST_LINE) throw new MemcacheProtocolError(`a line of a reply is longer than ${LONGEST_LINE} bytes`)
+    return undefined
+  }
+  if (newline === start || bytes[newline - 1] !== CR) {
+    throw new MemcacheProtocolError(`a line of a reply does not end in CRLF: ${show(bytes, start, newline)}`)
+  }
+  return newline - 1
+}
+
+/** Where the token that begins at `from` ends: the index of the next space, or `to`. */
+export function tokenEnd(bytes: Buffer, from: number, to: number): number {
+  let index = from
+  while (index < to && bytes[index] !== SPACE) index += 1
+  return index
+}
+
+/** The decimal number in these bytes; -1 where they are none, or of more than ten digits, which no length or flag has. */
+export function decimal(bytes: Buffer, from: number, to: number): number {
+  if (to === from || to - from > 10) return -1
+  let number = 0
+  for (let index = from; index < to; index += 1) {
+    const digit = (bytes[index] as number) - ZERO
+    if (digit < 0 || digit > 9) return -1
+    number = number * 10 + digit
+  }
+  return number
+}
+
+/**
+ * The data block that a line announced: `length` bytes, then CRLF. Moves the reader behind it; `undefined` while it is
+ * not whole. `dataStart` is the index of its first byte.
+ * @throws MemcacheProtocolError when it is longer than `maxLength`, or no CRLF stands behind it.
+ */
+export function readData(reader: ByteReader, dataStart: number, length: number, maxLength: number): Buffer | undefined {
+  if (length > maxLength) throw new MemcacheProtocolError(`a reply announces a value of ${length} bytes, ${maxLength} are accepted`)
+  const dataEnd = dataStart + length
+  if (dataEnd + 2 > reader.end) return reader.need(dataEnd + 2 - reader.start)
+  if (reader.bytes[dataEnd] !== CR || reader.bytes[dataEnd + 1] !== LF) {
+    throw new MemcacheProtocolError(`no CRLF stands behind a value of ${length} bytes`)
+  }
+  const data = reader.slice(dataStart, dataEnd)
+  reader.advance(dataEnd + 2)
+  return data
+}
+
+const REFUSAL = /^(ERROR|CLIENT_ERROR|SERVER_ERROR)(?![A-Z_])/
+
+/**
+ * The error that a line says, if it says one. The words are not always followed by a space: proxies and queue servers
+ * also send them bare, with trailing blanks, or with a colon.
+ */
+export function refusal(line: string): MemcacheDriverError | undefined {
+  const word = REFUSAL.exec(line)?.[1]
+  if (word === undefined) return undefined
+  const message = line.trimEnd()
+  const context = { sent: true }
+  // memcached says this unasked, then closes: it has all the connections that it wants (-c).
+  if (word === 'SERVER_ERROR' || message === 'ERROR Too many open connections') return new MemcacheServerError(message, context)
+  if (/^CLIENT_ERROR (unauthenticated|authentication failure)/.test(message)) return new MemcacheAuthError(message, context)
+  return new MemcacheClientError(message === 'ERROR' ? 'ERROR: the server does not know this command in this form' : message, context)
+}
+
+/** What it means when a line comes that nobody asked for. */
+export function unaskedLine(line: string): MemcacheError {
+  const said = refusal(line)
+  if (said instanceof MemcacheServerError) return said
+  return new MemcacheProtocolError(`the server sent a line that nobody asked for: ${showLine(line)}`, { cause: said })
+}
+
+/** The error for a line that is neither a refusal nor anything that can stand in the reply to `command`. */
+export function unexpected(line: string, command: string): MemcacheError {
+  return refusal(line) ?? new MemcacheProtocolError(`this cannot be a reply to "${command}": ${showLine(line)}`, { sent: true })
+}
+
+/** Bytes in a message. */
+export function show(bytes: Buffer, from: number, to: number): string {
+  return showLine(bytes.toString('latin1', from, Math.min(to, from + 101)))
+}
+
+/** A line in a message: escaped, and cut where it is long. */
+export function showLine(line: string): string {
+  return JSON.stringify(line.length > 100 ? `${line.slice(0, 100)}…` : line)
+}

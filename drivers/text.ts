@@ -1,0 +1,244 @@
+/// <reference types="node" preserve="true" />
+import type { Buffer } from 'node:buffer'
+import type { ByteReader } from '../lib/byte-reader.ts'
+import { commandName, type Item, type Op, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
+import { more, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
+import { MemcacheProtocolError, MemcacheServerError, MemcacheUnsupportedError } from '../lib/errors.ts'
+import { wire } from '../lib/wire.ts'
+import { addThenCount } from './add-then-count.ts'
+import { CRLF, decimal, lineEnd, readData, show, tokenEnd, unaskedLine, unexpected } from './line.ts'
+
+/** memcached reads a longer command line only if it comes in one piece. */
+const LONGEST_LINE = 2048
+/** A value up to this length is copied into the text of its turn; a longer one goes to the socket as it is. */
+const SHORT_VALUE = 2048
+/** More statistics than any server has, one for each slab class included: a reply that goes on is not collected for ever. */
+const MOST_STATS = 100_000
+
+/**
+ * A frame is a `VALUE` line with its data, or any other line, without its CRLF, as a string. The name of a value's key
+ * stays in the reader's bytes until somebody asks for it: a reply to a `get` of one key is not told by it.
+ */
+interface ValueFrame {
+  readonly item: Item
+  readonly bytes: Buffer
+  readonly keyStart: number
+  readonly keyEnd: number
+}
+type Frame = ValueFrame | string
+
+/** The words of a reply that are recognised in place, without making a string of them. */
+const WORDS = ['END', 'STORED', 'NOT_STORED', 'DELETED', 'NOT_FOUND', 'TOUCHED', 'EXISTS', 'OK']
+
+function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
+  const end = lineEnd(reader)
+  if (end === undefined) return undefined
+  const { bytes, start } = reader
+  if (startsWith(bytes, start, 'VALUE ')) return readValue(reader, end, maxLength)
+  const line = WORDS.find((word) => word.length === end - start && startsWith(bytes, start, word)) ?? bytes.toString('latin1', start, end)
+  reader.advance(end + CRLF.length)
+  return line
+}
+
+/** `VALUE <key> <flags> <length>[ <cas>]\r\n<data>\r\n`. Queue servers give no cas id even where it was asked for. */
+function readValue(reader: ByteReader, end: number, maxLength: number): ValueFrame | undefined {
+  const { bytes, start } = reader
+  const keyStart = start + 'VALUE '.length
+  const keyEnd = tokenEnd(bytes, keyStart, end)
+  const flagsEnd = tokenEnd(bytes, keyEnd + 1, end)
+  const lengthEnd = tokenEnd(bytes, flagsEnd + 1, end)
+  const flags = decimal(bytes, keyEnd + 1, flagsEnd)
+  const length = decimal(bytes, flagsEnd + 1, lengthEnd)
+  const cas = lengthEnd < end ? bytes.toString('latin1', lengthEnd + 1, end) : undefined
+  if (keyEnd === keyStart || flags < 0 || flags > 0xffff_ffff || length < 0 || (cas !== undefined && !/^\d{1,20}$/.test(cas))) {
+    throw new MemcacheProtocolError(`this is no VALUE line: ${show(bytes, start, end)}`)
+  }
+  const value = readData(reader, end + CRLF.length, length, maxLength)
+  if (value === undefined) return undefined
+  const item = { value, flags, cas: cas === undefined ? undefined : BigInt(cas) }
+  return { item, bytes, keyStart, keyEnd }
+}
+
+function startsWith(bytes: Buffer, start: number, text: string): boolean {
+  for (let i = 0; i < text.length; i += 1) if (bytes[start + i] !== text.charCodeAt(i)) return false
+  return true
+}
+
+/** Line by line, how many of these keys the lines of a multi-key `get` hold: each line as long as it may be. */
+function keysPerLine(keys: readonly string[], verb: string): number[] {
+  const counts: number[] = []
+  let room = 0
+  for (const key of keys) {
+    room -= key.length + 1
+    if (room < 0) {
+      counts.push(0)
+      room = LONGEST_LINE - verb.length - CRLF.length - key.length - 1
+    }
+    counts[counts.length - 1] = (counts[counts.length - 1] as number) + 1
+  }
+  return counts
+}
+
+/** `<mode> <key> <flags> <exptime> <length>[ <cas>]\r\n<data>\r\n`, as one piece: data without its line would be run as commands. */
+function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store'>): Bytes {
+  const id = mode === 'cas' ? ` ${cas}` : ''
+  const line = `${mode} ${key} ${flags} ${expires} ${value.length}${id}\r\n`
+  return value.length <= SHORT_VALUE ? line + value.toString('latin1') + CRLF : [line, value, CRLF]
+}
+
+function encodeStats({ section }: Request<'stats'>): Bytes {
+  // Answered by one STAT line without an END, so that nobody can tell where the reply ends.
+  if (/^sizes_(en|dis)able\b/.test(section)) throw new MemcacheUnsupportedError(`"stats ${section}" has no reply that can be told from the next one`)
+  return section === '' ? 'stats\r\n' : `stats ${section}\r\n`
+}
+
+/** The reply to a `get` of one key: at most one value, whatever key it names. Queue servers name the queue, without options. */
+function foldGet(request: Request<'get'>): Fold<Item | undefined, Frame> {
+  let item: Item | undefined
+  return (frame) => {
+    if (frame === 'END') return item
+    if (typeof frame === 'string') throw unexpected(frame, commandName(request))
+    if (item !== undefined) throw new MemcacheProtocolError(`a second value came in the reply to "${commandName(request)}" of one key`)
+    item = frame.item
+    return more
+  }
+}
+
+/** The replies to the lines of a multi-key `get`: values of keys that were asked for, each once, and an END for each line. */
+function foldGetMulti(request: Request<'getMulti'>): Fold<readonly (Item | undefined)[], Frame> {
+  const { keys } = request
+  const items = new Array<Item | undefined>(keys.length).fill(undefined)
+  let lines = keysPerLine(keys, verb(request)).length
+  let next = 0
+  let places: Map<string, number> | undefined
+  /** memcached answers in the order of the request, leaving out what it has not; some proxies answer in another. */
+  const placeOf = (key: string): number | undefined => {
+    for (let place = next; place < keys.length; place += 1) {
+      if (keys[place] !== key) continue
+      next = place + 1
+      return place
+    }
+    next = keys.length
+    places ??= new Map(keys.map((each, place) => [each, place]))
+    return places.get(key)
+  }
+  return (frame) => {
+    if (typeof frame === 'string') {
+      if (frame !== 'END') throw unexpected(frame, commandName(request))
+      lines -= 1
+      return lines === 0 ? items : more
+    }
+    const place = placeOf(frame.bytes.toString('latin1', frame.keyStart, frame.keyEnd))
+    if (place === undefined || items[place] !== undefined) {
+      const key = show(frame.bytes, frame.keyStart, frame.keyEnd)
+      throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, ${place === undefined ? 'which was not asked for' : 'a second one'}`)
+    }
+    items[place] = frame.item
+    return more
+  }
+}
+
+function foldStats(request: Request<'stats'>): Fold<Map<string, string>, Frame> {
+  const stats = new Map<string, string>()
+  return (frame) => {
+    if (frame === 'END' || frame === 'RESET' || frame === 'OK') return stats
+    const [, name, value] = /^(?:STAT|ITEM|PREFIX) (\S+) ?(.*)$/.exec(typeof frame === 'string' ? frame : '') ?? []
+    if (name === undefined || value === undefined) throw unexpectedFrame(frame, request)
+    if (stats.size === MOST_STATS) throw new MemcacheProtocolError(`the reply to "stats" has more than ${MOST_STATS} lines`)
+    stats.set(name, value)
+    return more
+  }
+}
+
+/** A reply of one line that is one of these words. */
+function foldWord<R>(request: Request, words: { readonly [word: string]: R }): Fold<R, Frame> {
+  return (frame) => {
+    if (typeof frame !== 'string' || !Object.hasOwn(words, frame)) throw unexpectedFrame(frame, request)
+    return words[frame] as R
+  }
+}
+
+function foldCount(request: Request<'count'>): Fold<bigint | undefined, Frame> {
+  return (frame) => {
+    if (frame === 'NOT_FOUND') return undefined
+    if (typeof frame !== 'string' || !/^\d{1,20} *$/.test(frame)) throw unexpectedFrame(frame, request)
+    return BigInt(frame.trimEnd())
+  }
+}
+
+function foldVersion(request: Request<'version'>): Fold<string, Frame> {
+  return (frame) => {
+    const version = typeof frame === 'string' ? /^VERSION (.*)$/.exec(frame)?.[1] : undefined
+    if (version === undefined) throw unexpectedFrame(frame, request)
+    return version
+  }
+}
+
+function unexpectedFrame(frame: Frame, request: Request): Error {
+  return unexpected(typeof frame === 'string' ? frame : show(frame.bytes, frame.keyStart - 'VALUE '.length, frame.keyEnd), commandName(request))
+}
+
+function verb({ cas }: { cas: boolean }): string {
+  return cas ? 'gets' : 'get'
+}
+
+const CONDITIONAL = { STORED: 'stored', NOT_STORED: 'not-stored' } as const
+const STORED: { readonly [mode in StoreMode]: { readonly [word: string]: StoreStatus } } = {
+  set: CONDITIONAL, // a queue that is full says NOT_STORED
+  add: CONDITIONAL,
+  replace: CONDITIONAL,
+  append: CONDITIONAL,
+  prepend: CONDITIONAL,
+  cas: { ...CONDITIONAL, EXISTS: 'exists', NOT_FOUND: 'not-found' },
+}
+const DELETED = { DELETED: true, NOT_FOUND: false, END: true } // siberite says END
+const TOUCHED = { TOUCHED: true, NOT_FOUND: false }
+const FLUSHED = { OK: true, 'Flushed all queues.': true } // queue servers
+const OK = { OK: true }
+
+/** memcached's text protocol. */
+export const textProtocol: Protocol<Frame> = {
+  encode: {
+    get: ({ key, cas, touch }) => (touch === undefined ? `${verb({ cas })} ${key}\r\n` : `${cas ? 'gats' : 'gat'} ${touch} ${key}\r\n`),
+    getMulti: (request) => {
+      let first = 0
+      const lines = keysPerLine(request.keys, verb(request)).map((count) => {
+        const keys = request.keys.slice(first, (first += count))
+        return `${verb(request)} ${keys.join(' ')}\r\n`
+      })
+      return lines.join('')
+    },
+    store: encodeStore,
+    delete: ({ key }) => `delete ${key}\r\n`,
+    touch: ({ key, expires }) => `touch ${key} ${expires}\r\n`,
+    count: ({ key, delta, down }) => `${down ? 'decr' : 'incr'} ${key} ${delta}\r\n`,
+    flush: ({ delay }) => (delay === 0 ? 'flush_all\r\n' : `flush_all ${delay}\r\n`),
+    stats: encodeStats,
+    version: () => 'version\r\n',
+    verbosity: ({ level }) => `verbosity ${level}\r\n`,
+  },
+  frame: readFrame,
+  decode: {
+    get: foldGet,
+    getMulti: foldGetMulti,
+    store: (request) => foldWord(request, STORED[request.mode]),
+    delete: (request) => foldWord(request, DELETED),
+    touch: (request) => foldWord(request, TOUCHED),
+    count: foldCount,
+    flush: (request) => foldWord(request, FLUSHED),
+    stats: foldStats,
+    version: foldVersion,
+    verbosity: (request) => foldWord(request, OK),
+  },
+  unasked: (frame) => (typeof frame === 'string' ? unaskedLine(frame) : unaskedLine(`VALUE ${show(frame.bytes, frame.keyStart, frame.keyEnd)}`)),
+  usableAfter: (refusal, request: Request<Op>) => {
+    if (/Too many open connections|bad command line|too long/.test(refusal.message)) return false
+    // A proxy that fails one key of several says so in place of its value, or of all values, and then END, or nothing.
+    if (request.op === 'getMulti') return false
+    // The data of a refused storage command may have been read as commands, each with a reply of its own.
+    return request.op !== 'store' || refusal instanceof MemcacheServerError
+  },
+}
+
+/** The driver for memcached's text protocol, which queue servers and proxies speak too. */
+export const text: DriverFactory = wire(textProtocol, addThenCount)

@@ -1,0 +1,33 @@
+/**
+ * One timer for any number of deadlines: it is set for the earliest, and whoever it wakes says which is next. At a
+ * steady load that is one wake-up a `timeout`, not one timer a request.
+ */
+export class Alarm {
+  readonly #ring: () => void
+  #timer: NodeJS.Timeout | undefined
+  #at = Infinity
+
+  constructor(ring: () => void) {
+    this.#ring = ring
+  }
+
+  /** Rings at `at`, in milliseconds of `performance.now()`, or earlier if it is set for an earlier moment already. */
+  setFor(at: number): void {
+    if (at >= this.#at) return
+    this.clear()
+    this.#at = at
+    // A process that was busy or stopped past a deadline finds the timer due and the replies unread: setImmediate lets
+    // it read them first. The timer alone keeps no process alive, a connected socket does.
+    this.#timer = setTimeout(() => setImmediate(this.#wake), Math.max(0, Math.ceil(at - performance.now()))).unref()
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer)
+    this.#at = Infinity
+  }
+
+  readonly #wake = (): void => {
+    this.clear()
+    this.#ring()
+  }
+}

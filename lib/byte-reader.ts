@@ -1,0 +1,85 @@
+/// <reference types="node" preserve="true" />
+import { Buffer } from 'node:buffer'
+
+/**
+ * The bytes that a server sent and nobody has read yet, in one piece to parse frames from.
+ *
+ *     feed(chunk)      takes a chunk in; it may be the socket's own buffer, whose bytes change after this turn
+ *     bytes[start…end) is unread: a whole frame is read by moving on behind it with advance()
+ *     need(n)          the frame at `start` has n bytes in all: until they are here, nobody looks again
+ *     keep()           ends the turn: what is unread is copied out of the chunk
+ *
+ * A frame whose size is known from its header is gathered in a buffer of exactly that size, so a value of any length
+ * is copied once, in however many chunks it comes. Only the piece of a header is ever joined with the chunk behind it.
+ */
+export class ByteReader {
+  bytes: Buffer = EMPTY
+  start = 0
+  end = 0
+  /** The size of the unfinished frame at `start`; 0 where its header does not say it yet. */
+  #needed = 0
+  /** Whether `bytes` holds the frame at `start` and has room for nothing else. */
+  #gathering = false
+  /** What the last chunk held behind the frame that was being gathered. */
+  #rest: Buffer = EMPTY
+
+  feed(chunk: Buffer): void {
+    if (this.#gathering) this.#gather(chunk)
+    else if (this.start === this.end) this.#read(chunk)
+    else this.#read(Buffer.concat([this.bytes.subarray(this.start, this.end), chunk]))
+  }
+
+  /** Whether there is something to parse: no bytes, or only a part of a frame of known size, are not worth a look. */
+  get ready(): boolean {
+    const unread = this.end - this.start
+    return unread > 0 && unread >= this.#needed
+  }
+
+  /** The frame at `start` has `size` bytes in all. Gives undefined, which is what a parser says when it has to wait. */
+  need(size: number): undefined {
+    this.#needed = size
+  }
+
+  /** The frame at `start` ends before `next`: the one behind it begins there. */
+  advance(next: number): void {
+    this.start = next
+    this.#needed = 0
+    if (!this.#gathering) return
+    this.#gathering = false
+    this.#read(this.#rest)
+    this.#rest = EMPTY
+  }
+
+  /** Some bytes of the frame at `start`, to keep: a copy, so that a small value does not hold a whole chunk in memory. */
+  slice(from: number, to: number): Buffer {
+    if (this.#gathering) return this.bytes.subarray(from, to) // the buffer is the frame's own
+    const copy = Buffer.allocUnsafe(to - from)
+    this.bytes.copy(copy, 0, from, to)
+    return copy
+  }
+
+  keep(): void {
+    if (this.#gathering) return
+    const unread = this.end - this.start
+    const kept = unread === 0 ? EMPTY : Buffer.allocUnsafeSlow(Math.max(unread, this.#needed))
+    this.bytes.copy(kept, 0, this.start, this.end)
+    this.#read(kept)
+    this.end = unread
+    this.#gathering = this.#needed > 0
+  }
+
+  #read(bytes: Buffer): void {
+    this.bytes = bytes
+    this.start = 0
+    this.end = bytes.length
+  }
+
+  #gather(chunk: Buffer): void {
+    const missing = this.#needed - this.end
+    chunk.copy(this.bytes, this.end, 0, missing)
+    this.end += Math.min(missing, chunk.length)
+    if (chunk.length > missing) this.#rest = chunk.subarray(missing)
+  }
+}
+
+const EMPTY = Buffer.alloc(0)

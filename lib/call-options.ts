@@ -1,0 +1,59 @@
+import type { CallOptions } from './commands.ts'
+import { MemcacheValueError } from './errors.ts'
+import type { Ttl } from './expiry.ts'
+
+/** Options of the storage commands. */
+export interface StoreOptions extends CallOptions {
+  /** How long the item lives: seconds from now, or a Date. Default 0: until it is evicted. */
+  readonly ttl?: Ttl | undefined
+  /** Compress from this many bytes on; 0 = never. Default: the client's option of that name. */
+  readonly minCompressLength?: number | undefined
+}
+
+/** Options of `cas`. */
+export interface CasOptions extends StoreOptions {
+  /** The version that must still be the present one, as `gets` gave it. Default: the one that the client has cached. */
+  readonly cas?: bigint | undefined
+}
+
+/** Options of `incr` and `decr`. */
+export interface CountOptions extends CallOptions {
+  /** What a counter that does not exist starts with; the delta is not applied then. Default: it is not made. */
+  readonly initial?: number | bigint | undefined
+  /** How long a counter that is made lives. Default 0: until it is evicted. */
+  readonly ttl?: Ttl | undefined
+}
+
+/** Milliseconds; a longer timer would fire at once. */
+export const LONGEST_TIMEOUT = 2 ** 31 - 1
+
+const CALL = new Set(['timeout', 'signal'])
+const STORE = new Set([...CALL, 'ttl', 'minCompressLength'])
+const CAS = new Set([...STORE, 'cas'])
+const COUNT = new Set([...CALL, 'initial', 'ttl'])
+const KNOWN = new Map(Object.entries({ set: STORE, add: STORE, replace: STORE, append: STORE, prepend: STORE, setMulti: STORE, cas: CAS, incr: COUNT, decr: COUNT }))
+
+/**
+ * Checks what may be wrong with the options of any call.
+ * @throws MemcacheValueError for a name that the command does not know (another client's `expires` would else be an item
+ * that never does), for a timeout that is no positive number, and for what is no options object or signal at all.
+ */
+export function checkCall(command: string, options: CallOptions & { readonly minCompressLength?: unknown }): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new MemcacheValueError(`the options of ${command} are an object, such as { timeout: 500 }, not ${String(options)}`)
+  }
+  const known = KNOWN.get(command) ?? CALL
+  for (const name of Object.keys(options)) {
+    if (!known.has(name)) throw new MemcacheValueError(`${command} has no option "${name}": it has ${[...known].join(', ')}`)
+  }
+  const { timeout, signal, minCompressLength } = options
+  if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0 && timeout <= LONGEST_TIMEOUT)) {
+    throw new MemcacheValueError(`a timeout is a number of milliseconds above 0, at most ${LONGEST_TIMEOUT}, not ${String(timeout)}`)
+  }
+  if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+    throw new MemcacheValueError('a signal is an AbortSignal')
+  }
+  if (minCompressLength !== undefined && !(Number.isInteger(minCompressLength) && (minCompressLength as number) >= 0)) {
+    throw new MemcacheValueError(`minCompressLength is a whole number of bytes, not ${String(minCompressLength)}`)
+  }
+}

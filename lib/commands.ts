@@ -1,0 +1,98 @@
+/// <reference types="node" preserve="true" />
+import type { Buffer } from 'node:buffer'
+
+/**
+ * The vocabulary: every operation that a driver can be asked for, as plain data. Drivers, middleware and the client are
+ * tables or functions over it. It is generic in what a value is: bytes below the serialization, anything above.
+ */
+
+/**
+ * A key as it goes on the wire: one character a byte (latin1), checked, prefixed. `Buffer.from(key, 'latin1')` gives
+ * its bytes. For the keys that most people use, which are ASCII, it is simply the key.
+ */
+export type Key = string
+
+/** What a server stores under a key. */
+export interface Item<Value = Buffer> {
+  readonly value: Value
+  /** The 32 bits that say what the bytes of the value mean: see flags.ts. */
+  readonly flags: number
+  /** The item's version, where it was asked for and the server has one. */
+  readonly cas?: bigint | undefined
+}
+
+/** The storage commands that differ only in their condition. */
+export type StoreMode = 'set' | 'add' | 'replace' | 'append' | 'prepend' | 'cas'
+
+/** `exists`: a cas id did not match. `not-found`: a cas on a key that is gone. `not-stored`: any other condition failed. */
+export type StoreStatus = 'stored' | 'not-stored' | 'exists' | 'not-found'
+
+/** Each operation's arguments and its reply. Times to live are in the form that expiry.ts makes of them. */
+export interface Commands<Value = Buffer> {
+  /** One key. `cas`: also ask for the cas id. `touch`: give the item this time to live as well (`gat`). */
+  get: { args: { key: Key; cas: boolean; touch?: number | undefined }; reply: Item<Value> | undefined }
+  /** Many different keys: the reply has one place for each, in the order of the keys, `undefined` for a miss. */
+  getMulti: { args: { keys: readonly Key[]; cas: boolean }; reply: readonly (Item<Value> | undefined)[] }
+  /** `append` and `prepend` leave flags and time to live as they are. `item.cas` belongs to mode `cas` alone. */
+  store: { args: { mode: StoreMode; key: Key; item: Item<Value>; expires: number }; reply: StoreStatus }
+  delete: { args: { key: Key }; reply: boolean }
+  touch: { args: { key: Key; expires: number }; reply: boolean }
+  /** `down`: decrement. Without `initial` a missing key gives `undefined`; with it the item is made, and the reply is `initial`. */
+  count: {
+    args: { key: Key; delta: bigint; down: boolean; initial?: bigint | undefined; expires: number }
+    reply: bigint | undefined
+  }
+  /** `delay` in the form of expiry.ts; 0 = now. */
+  flush: { args: { delay: number }; reply: boolean }
+  /** `section` is '' for the general statistics. */
+  stats: { args: { section: string }; reply: Map<string, string> }
+  version: { args: object; reply: string }
+  verbosity: { args: { level: number }; reply: boolean }
+}
+
+/** The name of an operation. */
+export type Op = keyof Commands
+
+/** What is asked of a driver: the operation and its arguments in one object. */
+export type Request<O extends Op = Op, Value = Buffer> = {
+  [K in O]: { readonly op: K } & Readonly<Commands<Value>[K]['args']>
+}[O]
+
+/** What a driver answers. */
+export type Reply<O extends Op = Op, Value = Buffer> = { [K in O]: Commands<Value>[K]['reply'] }[O]
+
+/** What a caller may say about one call, whatever the command. */
+export interface CallOptions {
+  /** Milliseconds from the call until the promise is settled. Default: the client's `timeout`. */
+  readonly timeout?: number | undefined
+  /** Aborting it rejects the call at once with the signal's reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What travels beside a request: its caller's options. */
+export interface Call extends CallOptions {
+  /** See the client's option of that name; for storage commands alone. */
+  readonly minCompressLength?: number | undefined
+}
+
+/** The one verb: does what a request asks for. It rejects, it never throws, and it settles within the call's deadline. */
+export type Execute<Value = Buffer> = <O extends Op>(request: Request<O, Value>, call?: Call) => Promise<Reply<O, Value>>
+
+/** The name that a caller knows a request by: `gets`, `add`, `decr`, … */
+export function commandName<O extends Op>(asked: Request<O, unknown>): string {
+  const request: Request<Op, unknown> = asked as Request<Op, unknown>
+  switch (request.op) {
+    case 'get':
+      return `${request.touch === undefined ? 'get' : 'gat'}${request.cas ? 's' : ''}`
+    case 'getMulti':
+      return request.cas ? 'getsMulti' : 'getMulti'
+    case 'store':
+      return request.mode
+    case 'count':
+      return request.down ? 'decr' : 'incr'
+    case 'flush':
+      return 'flushAll'
+    default:
+      return request.op
+  }
+}

@@ -1,0 +1,86 @@
+/// <reference types="node" preserve="true" />
+import type { Buffer } from 'node:buffer'
+import type { Socket } from 'node:net'
+import type { ByteReader } from './byte-reader.ts'
+import type { Execute, Op, Reply, Request } from './commands.ts'
+import type { MemcacheDriverError, MemcacheError } from './errors.ts'
+
+/** The one server that a client talks to, and how: what a driver needs to know of the client's options. */
+export interface Endpoint {
+  /** A name, an IPv4 or an IPv6 address. Not used where there is a `path`. */
+  readonly host: string
+  readonly port: number
+  /** A unix socket. */
+  readonly path: string | undefined
+  /** The server's name in errors: `host:port`, `[address]:port` or the path. */
+  readonly name: string
+  /** Milliseconds until a connection has to be made. */
+  readonly connectTimeout: number
+  /** Milliseconds from a call to its settled promise, unless the call says otherwise. */
+  readonly timeout: number
+  readonly disableNagle: boolean
+  readonly keepAlive: boolean
+  /** How many requests may be waiting for their reply. */
+  readonly maxPending: number
+  /** How many bytes these requests may have together. */
+  readonly maxPendingBytes: number
+  /** The longest value, in bytes, that is accepted from the server: nothing is reserved for one that claims more. */
+  readonly maxReplyLength: number
+  /** To be called when a connection stands. */
+  readonly onConnect: () => void
+  /** To be called when a connection that stood has ended, with why. */
+  readonly onDisconnect: (cause: MemcacheError) => void
+}
+
+/** What executes requests against one server. `wire` makes one of a protocol, `wrap` one of another library. */
+export interface Driver {
+  readonly connected: boolean
+  /** The socket of the present connection, where the driver has one. */
+  readonly socket?: Socket | undefined
+  /** Connects, or joins the attempt that is under way; does nothing where there is a connection. */
+  connect(): Promise<void>
+  readonly execute: Execute
+  /** Ends the connection. What is pending rejects with `reason`. A later request connects anew. */
+  disconnect(reason: MemcacheError): Promise<void>
+}
+
+/** What a client's `driver` option takes: called once, by the client's constructor. */
+export type DriverFactory = (endpoint: Endpoint) => Driver
+
+/**
+ * A request on its way to the socket: latin1 text (one character a byte), or several pieces where a long value is
+ * better not copied. Either way it leaves as one.
+ */
+export type Bytes = string | readonly (string | Buffer)[]
+
+/** What {@link Fold} answers while the reply is not whole. */
+export const more: unique symbol = Symbol('more')
+
+/**
+ * Takes the frames of one reply, one by one, until it can say the reply.
+ * @throws MemcacheDriverError when the server refused; MemcacheProtocolError for a frame that cannot be in this reply.
+ */
+export type Fold<R, Frame> = (frame: Frame) => R | typeof more
+
+/** A wire protocol, without a socket: pure functions from requests to bytes, from bytes to frames, from frames to replies. */
+export interface Protocol<Frame> {
+  /** @throws MemcacheUnsupportedError for a request that this protocol cannot say. */
+  readonly encode: { readonly [O in Op]: (request: Request<O>) => Bytes }
+  /**
+   * Reads one whole frame, moving the reader behind it, or gives undefined and leaves the reader where it was: more
+   * bytes have to come. @throws MemcacheProtocolError for what is outside the grammar, or longer than `maxLength`.
+   */
+  readonly frame: (reader: ByteReader, maxLength: number) => Frame | undefined
+  readonly decode: { readonly [O in Op]: (request: Request<O>) => Fold<Reply<O>, Frame> }
+  /** What a server means that sends this frame unasked, just before it closes. */
+  readonly unasked: (frame: Frame) => MemcacheError
+  /** Whether replies can still be told apart after this refusal, so that the connection may go on. */
+  readonly usableAfter: (refusal: MemcacheDriverError, request: Request) => boolean
+}
+
+/** Another library, or nothing at all, behind the same vocabulary. An operation that is missing is Unsupported. */
+export interface Backend {
+  readonly commands: { readonly [O in Op]?: (request: Request<O>) => Promise<Reply<O>> | Reply<O> }
+  connect?(): Promise<void>
+  close(): void | Promise<void>
+}

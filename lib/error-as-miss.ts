@@ -1,0 +1,36 @@
+import type { Op, Reply, Request } from './commands.ts'
+import { MemcacheDriverError, MemcacheOverloadError, MemcacheSocketError } from './errors.ts'
+import type { Middleware } from './middleware.ts'
+
+/** What each operation answers when there is nothing to answer with. */
+const MISSES: { readonly [O in Op]: (request: Request<O>) => Reply<O, never> } = {
+  get: () => undefined,
+  getMulti: ({ keys }) => keys.map(() => undefined),
+  store: () => 'not-stored',
+  delete: () => false,
+  touch: () => false,
+  count: () => undefined,
+  flush: () => false,
+  stats: () => new Map(),
+  version: () => '',
+  verbosity: () => false,
+}
+
+/**
+ * Faults of the connection and refusals of the server become a miss, as cache-only users like it. Bad arguments, values
+ * that cannot be decoded and commands that do not exist still reject: those are mistakes, not faults.
+ */
+export function errorAsMiss<Value>(): Middleware<Value> {
+  return (next) => async (request, call) => {
+    try {
+      return await next(request, call)
+    } catch (error) {
+      if (!isFault(error)) throw error
+      return MISSES[request.op](request as Request<typeof request.op>)
+    }
+  }
+}
+
+function isFault(error: unknown): boolean {
+  return error instanceof MemcacheSocketError || error instanceof MemcacheDriverError || error instanceof MemcacheOverloadError
+}

@@ -1,0 +1,37 @@
+/** ermc: a memcached client. This file is the door: what it exports is the public API, beside `ermc/testing`. */
+
+export { Client, type ClientEvents, type Versioned } from './client.ts'
+export type { CasOptions, CountOptions, StoreOptions } from './call-options.ts'
+export type { Call, CallOptions, Commands, Execute, Item, Key, Op, Reply, Request, StoreMode, StoreStatus } from './commands.ts'
+export type { Compressor } from './compression.ts'
+export { more, type Backend, type Bytes, type Driver, type DriverFactory, type Endpoint, type Fold, type Protocol } from './driver.ts'
+export {
+  MemcacheAuthError,
+  MemcacheClientError,
+  MemcacheClosedError,
+  MemcacheDriverError,
+  MemcacheError,
+  MemcacheKeyError,
+  MemcacheOverloadError,
+  MemcacheProtocolError,
+  MemcacheServerError,
+  MemcacheSocketError,
+  MemcacheTimeoutError,
+  MemcacheUnsupportedError,
+  MemcacheValueError,
+  type FaultContext,
+} from './errors.ts'
+export type { Ttl } from './expiry.ts'
+export { flags } from './flags.ts'
+export type { KeyLike } from './key.ts'
+export { intercept, type Handler, type Handlers, type Middleware } from './middleware.ts'
+export type { ClientOptions } from './options.ts'
+export type { Serializer } from './serialization.ts'
+export type { ByteReader } from './byte-reader.ts'
+export { wire } from './wire.ts'
+export { wrap } from './wrap.ts'
+
+export { noop } from '../drivers/noop.ts'
+export { text } from '../drivers/text.ts'
+export { json } from '../serializers/json.ts'
+export { lz4 } from '../serializers/lz4.ts'

@@ -1,0 +1,88 @@
+/// <reference types="node" preserve="true" />
+import { Buffer } from 'node:buffer'
+import type { Key } from './commands.ts'
+import { MemcacheKeyError } from './errors.ts'
+
+/** A key as the caller writes it: text (sent as UTF-8), or a Buffer with the very bytes. */
+export type KeyLike = string | Buffer
+
+// A key of these bytes would be two keys, or end the command line and start another: space, control characters, DEL.
+const FORBIDDEN = /[\x00-\x20\x7f]/
+const NOT_ASCII = /[^\x00-\x7f]/
+
+/** What a client asks of its keys. */
+export interface KeyRules {
+  /** Put before every key. Already in wire form. */
+  readonly prefix: Key
+  /** The most bytes that prefix and key may have together. */
+  readonly maxLength: number
+}
+
+/**
+ * The wire form of a key, checked in bytes: nothing that passes can end a command line or be read as a second key.
+ * @throws MemcacheKeyError when the key is no string or Buffer, empty, too long with its prefix, has blanks or control
+ * characters, or has a lone surrogate, which UTF-8 cannot say.
+ */
+export function wireKey(key: KeyLike, { prefix, maxLength }: KeyRules): Key {
+  const bytes = keyBytes(key)
+  if (bytes.length === 0) throw new MemcacheKeyError('the key is empty')
+  const forbidden = FORBIDDEN.exec(bytes)
+  if (forbidden !== null) {
+    const byte = bytes.charCodeAt(forbidden.index).toString(16).padStart(2, '0')
+    throw new MemcacheKeyError(`the key ${show(key)} has byte 0x${byte} at ${forbidden.index}: blanks and control characters are not allowed`)
+  }
+  const whole = prefix + bytes
+  if (whole.length > maxLength) {
+    throw new MemcacheKeyError(`the key ${show(key)} is ${whole.length} bytes long, prefix included: at most ${maxLength} are allowed`)
+  }
+  return whole
+}
+
+/** The wire form of a prefix, which keys of any length up to `maxLength` may still follow. @throws MemcacheKeyError as {@link wireKey}. */
+export function wirePrefix(prefix: string, maxLength: number): Key {
+  return prefix === '' ? '' : wireKey(prefix, { prefix: '', maxLength: maxLength - 1 })
+}
+
+/** The bytes of a key as latin1 text. */
+function keyBytes(key: KeyLike): Key {
+  if (typeof key === 'string') {
+    if (!NOT_ASCII.test(key)) return key
+    if (!key.isWellFormed()) throw new MemcacheKeyError(`the key ${show(key)} has a lone surrogate, which has no bytes in UTF-8`)
+    return Buffer.from(key, 'utf8').toString('latin1')
+  }
+  if (Buffer.isBuffer(key)) return key.toString('latin1')
+  throw new MemcacheKeyError(`a key is a string or a Buffer, not ${key === null ? 'null' : typeof key}`)
+}
+
+/**
+ * The name under which a multi-key result lists a key: the string itself; a Buffer's text, or for bytes that are not
+ * UTF-8 one character a byte (latin1).
+ */
+function keyName(key: KeyLike): string {
+  if (typeof key === 'string') return key
+  const text = key.toString('utf8')
+  return Buffer.from(text, 'utf8').equals(key) ? text : key.toString('latin1')
+}
+
+/**
+ * The names of different keys, by their wire form. @throws MemcacheKeyError where two of them have the same name, as a
+ * Buffer of latin1 and a string can: the result could not tell them apart.
+ */
+export function nameKeys(keys: Iterable<readonly [wire: Key, key: KeyLike]>): Map<Key, string> {
+  const names = new Map<Key, string>()
+  let textOnly = true
+  for (const [wire, key] of keys) {
+    names.set(wire, keyName(key))
+    textOnly &&= typeof key === 'string'
+  }
+  if (!textOnly && new Set(names.values()).size < names.size) {
+    throw new MemcacheKeyError('two different keys, one of them a Buffer, have the same name in the result: ask for them apart')
+  }
+  return names
+}
+
+/** A key in a message: escaped, and cut where it is long. */
+function show(key: KeyLike): string {
+  const text = typeof key === 'string' ? key : key.toString('latin1', 0, 61)
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
+}

@@ -1,0 +1,164 @@
+import { text } from '../drivers/text.ts'
+import { json } from '../serializers/json.ts'
+import { lz4 } from '../serializers/lz4.ts'
+import { LONGEST_TIMEOUT } from './call-options.ts'
+import type { Compressor } from './compression.ts'
+import type { DriverFactory, Endpoint } from './driver.ts'
+import { MemcacheUnsupportedError, MemcacheValueError } from './errors.ts'
+import type { Middleware } from './middleware.ts'
+import type { Serializer } from './serialization.ts'
+
+/** What a client can be told. Times are in milliseconds, lengths in bytes. */
+export interface ClientOptions {
+  /** An IPv4 or IPv6 address or a host name. Default `127.0.0.1`. */
+  readonly host?: string | undefined
+  /** Default 11211. */
+  readonly port?: number | undefined
+  /** A unix socket, instead of host and port. */
+  readonly path?: string | undefined
+  /** How to talk to the server: `text` (the default), `noop`, or a driver of your own. */
+  readonly driver?: DriverFactory | undefined
+  /** Until a connection stands. Default 3000. */
+  readonly connectTimeout?: number | undefined
+  /** From a call to its settled promise, connecting included. Default 3000. */
+  readonly timeout?: number | undefined
+  /** The longest key, prefix included. Default 250, which is memcached's own limit. */
+  readonly maxKeyLength?: number | undefined
+  /** The longest value as it is stored, which may be compressed. Default 1,000,000. */
+  readonly maxValueLength?: number | undefined
+  /** Send small packets at once (TCP_NODELAY). Default true. */
+  readonly disableNagle?: boolean | undefined
+  /** TCP keep-alive. Default true. */
+  readonly keepAlive?: boolean | undefined
+  /** How values that are no string, Buffer, integer or bigint become bytes. Default `json`. */
+  readonly serializer?: Serializer | undefined
+  /** Default `lz4`. */
+  readonly compressor?: Compressor | undefined
+  /** Values from this length on are compressed, and stored so if that is shorter. Default 0: never. */
+  readonly minCompressLength?: number | undefined
+  /** Your own layers around every command, the first outermost. They see values as bytes, serialized and compressed. */
+  readonly layers?: readonly Middleware[] | undefined
+  /** `gets` remembers the cas id, and `cas` without one uses it. Default false. */
+  readonly cacheCas?: boolean | undefined
+  /** Faults of connection and server become a miss, `false` or `undefined`. Bad arguments still reject. Default false. */
+  readonly errorAsMiss?: boolean | undefined
+  /** How many requests may wait for their reply; past it a call rejects with MemcacheOverloadError. Default 100,000. */
+  readonly maxPending?: number | undefined
+  /** How many bytes these requests may have together. Default 128 MiB. */
+  readonly maxPendingBytes?: number | undefined
+  /** Put before every key. Default ''. */
+  readonly keyPrefix?: string | undefined
+}
+
+/** Checked options, with the defaults in place of what was not said. */
+export type Settings = { readonly [K in Exclude<keyof ClientOptions, 'path'>]-?: NonNullable<ClientOptions[K]> } & {
+  readonly path: string | undefined
+}
+
+const defaults: Settings = {
+  host: '127.0.0.1',
+  port: 11211,
+  path: undefined,
+  driver: text,
+  connectTimeout: 3000,
+  timeout: 3000,
+  maxKeyLength: 250,
+  maxValueLength: 1_000_000,
+  disableNagle: true,
+  keepAlive: true,
+  serializer: json,
+  compressor: lz4,
+  minCompressLength: 0,
+  layers: [],
+  cacheCas: false,
+  errorAsMiss: false,
+  maxPending: 100_000,
+  maxPendingBytes: 128 * 1024 * 1024,
+  keyPrefix: '',
+}
+
+/** Bytes: memcached itself takes no item of more than 1 GiB. */
+const LARGEST_VALUE = 2 ** 30
+/** Bytes: what is accepted from a server, and decompressed, whatever this client's own limit for storing. */
+const LONGEST_REPLY = 64 * 1024 * 1024
+
+/** The least and the most that a number may be. */
+const ranges: { readonly [name: string]: readonly [number, number] } = {
+  port: [1, 65535],
+  connectTimeout: [1, LONGEST_TIMEOUT],
+  timeout: [1, LONGEST_TIMEOUT],
+  maxKeyLength: [1, 65535],
+  maxValueLength: [0, LARGEST_VALUE],
+  minCompressLength: [0, LARGEST_VALUE],
+  maxPending: [1, Number.MAX_SAFE_INTEGER],
+  maxPendingBytes: [1, Number.MAX_SAFE_INTEGER],
+}
+
+/** Options of later versions, which must not look as if they worked. */
+const NOT_YET = new Set(['tls', 'username', 'password'])
+
+/**
+ * The settings of a client: what the options say, else what the URL says, else the defaults.
+ * @throws MemcacheValueError for what is no option, of the wrong type or out of range, and for a URL that cannot be read;
+ * MemcacheUnsupportedError for TLS and credentials.
+ */
+export function resolveOptions(url: string | undefined, options: ClientOptions): Settings {
+  if (typeof options !== 'object' || options === null) throw new MemcacheValueError('the options are an object')
+  const said = Object.entries(options).filter(([, value]) => value !== undefined)
+  for (const [name, value] of said) checkOption(name, value)
+  return { ...defaults, ...(url === undefined ? {} : parseUrl(url)), ...Object.fromEntries(said) }
+}
+
+/** What a driver needs to know of the settings. */
+export function endpointOf(settings: Settings, events: Pick<Endpoint, 'onConnect' | 'onDisconnect'>): Endpoint {
+  const { host, port, path, connectTimeout, timeout, disableNagle, keepAlive, maxPending, maxPendingBytes, maxValueLength } = settings
+  const name = path ?? `${host.includes(':') ? `[${host}]` : host}:${port}`
+  const maxReplyLength = Math.max(LONGEST_REPLY, maxValueLength)
+  return { host, port, path, name, connectTimeout, timeout, disableNagle, keepAlive, maxPending, maxPendingBytes, maxReplyLength, ...events }
+}
+
+/** `memcached://host[:port]` or `unix:/path`. Messages do not repeat the URL: it may hold a password. */
+function parseUrl(url: string): Partial<Settings> {
+  if (url.startsWith('unix:')) {
+    const path = url.slice('unix:'.length).replace(/^\/\/(?=\/)/, '')
+    checkOption('path', path)
+    return { path }
+  }
+  if (!URL.canParse(url)) throw new MemcacheValueError('the URL cannot be read: memcached://host:port and unix:/path can')
+  const { protocol, hostname, port, pathname, search, hash, username, password } = new URL(url)
+  if (protocol === 'memcacheds:') throw new MemcacheUnsupportedError('memcacheds: URLs (TLS) are not supported yet')
+  if (protocol !== 'memcached:') throw new MemcacheValueError(`the URL begins with "${protocol}", not with "memcached:" or "unix:"`)
+  if (username !== '' || password !== '') throw new MemcacheUnsupportedError('credentials in the URL are not supported yet')
+  if (hostname === '') throw new MemcacheValueError('the URL has no host')
+  if (pathname.replace('/', '') !== '' || search !== '' || hash !== '') {
+    throw new MemcacheValueError('the URL has more than a host and a port: options go in the second argument')
+  }
+  const host = hostname.replace(/^\[|\]$/g, '') // an IPv6 address stands in brackets
+  if (port === '') return { host }
+  checkOption('port', Number(port))
+  return { host, port: Number(port) }
+}
+
+function checkOption(name: string, value: unknown): void {
+  if (NOT_YET.has(name)) throw new MemcacheUnsupportedError(`the option "${name}" is not supported yet`)
+  if (!Object.hasOwn(defaults, name)) throw new MemcacheValueError(`there is no option "${name}"`)
+  const range = ranges[name]
+  if (range !== undefined) return checkNumber(name, value, range)
+  const expected = name === 'path' ? 'string' : typeof defaults[name as keyof Settings]
+  if (typeof value !== expected || value === null) throw new MemcacheValueError(`the option "${name}" is a ${expected}, not ${show(value)}`)
+  if ((name === 'host' || name === 'path') && (value === '' || String(value).includes('\0'))) {
+    throw new MemcacheValueError(`the option "${name}" is ${show(value)}`)
+  }
+  if (name === 'layers' && !Array.isArray(value)) throw new MemcacheValueError('the option "layers" is a list of functions')
+}
+
+/** @throws MemcacheValueError unless the value is a whole number in the range. */
+export function checkNumber(name: string, value: unknown, [least, most]: readonly [number, number]): void {
+  if (!Number.isInteger(value) || (value as number) < least || (value as number) > most) {
+    throw new MemcacheValueError(`"${name}" is a whole number from ${least} to ${most}, not ${show(value)}`)
+  }
+}
+
+function show(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : value === null || typeof value === 'number' ? String(value) : `a ${typeof value}`
+}

@@ -1,0 +1,73 @@
+import type { Op, Reply, Request } from './commands.ts'
+import type { Bytes, Fold } from './driver.ts'
+
+/** The two ends of a promise. */
+interface Settle<R> {
+  resolve(reply: R): void
+  reject(reason: unknown): void
+}
+
+/** A request from its call until its reply: what has to be written, how its reply is read, and whom it is owed to. */
+export class Pending<Frame, O extends Op = Op> {
+  readonly request: Request<O>
+  /** What has to be written; empty once the socket has it. */
+  bytes: Bytes
+  /** Its bytes in all, counted against `maxPendingBytes` until the reply is there. */
+  readonly size: number
+  readonly fold: Fold<Reply<O>, Frame>
+  /** When it has to be settled, in milliseconds of `performance.now()`. */
+  readonly deadline: number
+  /** Milliseconds from the call to the deadline. */
+  readonly timeout: number
+  /** The promise is settled. A reply that still comes has its place in the order all the same: it is read and dropped. */
+  settled = false
+  readonly #promise: Settle<Reply<O>>
+  #unwatch: (() => void) | undefined
+
+  constructor(
+    request: Request<O>,
+    bytes: Bytes,
+    fold: Fold<Reply<O>, Frame>,
+    promise: Settle<Reply<O>>,
+    started: number,
+    timeout: number,
+  ) {
+    this.request = request
+    this.bytes = bytes
+    this.size = byteLength(bytes)
+    this.fold = fold
+    this.#promise = promise
+    this.deadline = started + timeout
+    this.timeout = timeout
+  }
+
+  resolve(reply: Reply<O>): void {
+    if (this.#settle()) this.#promise.resolve(reply)
+  }
+
+  reject(reason: unknown): void {
+    if (this.#settle()) this.#promise.reject(reason)
+  }
+
+  /** Rejects with the signal's reason as soon as it is aborted, and then calls `abandoned`. */
+  watch(signal: AbortSignal, abandoned: () => void): void {
+    const abort = (): void => {
+      this.reject(signal.reason)
+      abandoned()
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    this.#unwatch = () => signal.removeEventListener('abort', abort)
+  }
+
+  #settle(): boolean {
+    if (this.settled) return false
+    this.settled = true
+    this.#unwatch?.()
+    return true
+  }
+}
+
+function byteLength(bytes: Bytes): number {
+  if (typeof bytes === 'string') return bytes.length // latin1: a character is a byte
+  return bytes.reduce((sum, part) => sum + part.length, 0)
+}

@@ -1,0 +1,96 @@
+/// <reference types="node" preserve="true" />
+import type { Socket } from 'node:net'
+import type { Call, Execute, Op, Reply, Request } from './commands.ts'
+import { Connection } from './connection.ts'
+import type { Driver, DriverFactory, Endpoint, Protocol } from './driver.ts'
+import { MemcacheClosedError, MemcacheError, MemcacheSocketError } from './errors.ts'
+import type { Middleware } from './middleware.ts'
+
+/** The pause after the first failed attempt to connect, in milliseconds; it doubles with each further one up to the longest. */
+const SHORTEST_PAUSE = 10
+const LONGEST_PAUSE = 500
+
+/**
+ * Makes a driver of a protocol: the socket, the pipeline, batching, deadlines and reconnecting come with it.
+ * `emulate` does what the protocol cannot say in one request with several.
+ */
+export function wire<Frame>(protocol: Protocol<Frame>, emulate?: (endpoint: Endpoint) => Middleware): DriverFactory {
+  return (endpoint) => {
+    const driver = new Wire(protocol, endpoint)
+    if (emulate !== undefined) driver.execute = emulate(endpoint)(driver.execute)
+    return driver
+  }
+}
+
+/** One connection at a time, made by the first request that needs it. */
+class Wire<Frame> implements Driver {
+  readonly #protocol: Protocol<Frame>
+  readonly #endpoint: Endpoint
+  #connection: Connection<Frame> | undefined
+  /** Attempts to connect that failed in a row, the last one's error, and until when no other is made. */
+  #failures = 0
+  #failure: MemcacheError | undefined
+  #pausedUntil = 0
+
+  constructor(protocol: Protocol<Frame>, endpoint: Endpoint) {
+    this.#protocol = protocol
+    this.#endpoint = endpoint
+  }
+
+  get connected(): boolean {
+    return this.#connection?.open ?? false
+  }
+
+  get socket(): Socket | undefined {
+    return this.#connection?.socket
+  }
+
+  connect(): Promise<void> {
+    this.#connection ??= this.#connect()
+    return this.#connection.whenOpen()
+  }
+
+  execute: Execute = <O extends Op>(request: Request<O>, call?: Call): Promise<Reply<O>> => {
+    if (this.#connection === undefined) {
+      const pause = this.#pausedUntil - performance.now()
+      if (pause > 0) return Promise.reject(this.#paused(pause))
+      this.#connection = this.#connect()
+    }
+    return this.#connection.execute(request, call)
+  }
+
+  disconnect(reason: MemcacheError): Promise<void> {
+    const socket = this.#connection?.socket
+    this.#connection?.end(reason)
+    if (socket === undefined || socket.closed) return Promise.resolve()
+    return new Promise((resolve) => socket.once('close', () => resolve()))
+  }
+
+  #connect(): Connection<Frame> {
+    return new Connection(this.#endpoint, this.#protocol, {
+      opened: () => {
+        this.#failures = 0
+        this.#failure = undefined
+        this.#endpoint.onConnect()
+      },
+      ended: (reason, wasOpen) => {
+        this.#connection = undefined
+        if (wasOpen) this.#endpoint.onDisconnect(reason)
+        else if (!(reason instanceof MemcacheClosedError)) this.#pause(reason)
+      },
+    })
+  }
+
+  /** No attempt for a while, a longer one each time; the jitter keeps many clients from coming back at the same moment. */
+  #pause(failure: MemcacheError): void {
+    const longest = Math.min(SHORTEST_PAUSE * 2 ** this.#failures, LONGEST_PAUSE)
+    this.#failures += 1
+    this.#failure = failure
+    this.#pausedUntil = performance.now() + longest * (0.5 + Math.random() / 2)
+  }
+
+  #paused(milliseconds: number): MemcacheSocketError {
+    const why = this.#failure?.message ?? 'unreachable'
+    return new MemcacheSocketError(`${why} (no new attempt for ${Math.ceil(milliseconds)} ms)`, { cause: this.#failure?.cause ?? this.#failure })
+  }
+}

@@ -1,0 +1,101 @@
+import { commandName, type Call, type Execute, type Op, type Reply, type Request } from './commands.ts'
+import type { Backend, Driver, DriverFactory, Endpoint } from './driver.ts'
+import { MemcacheDriverError, MemcacheError, MemcacheOverloadError, MemcacheTimeoutError, MemcacheUnsupportedError } from './errors.ts'
+
+/**
+ * Makes a driver of another library, or of nothing. Deadlines, signals and the bound on what is pending come with it:
+ * whatever the library does or leaves undone, each call settles in time. What it lacks is Unsupported.
+ */
+export function wrap(name: string, makeBackend: (endpoint: Endpoint) => Backend): DriverFactory {
+  return (endpoint) => new Wrapped(name, makeBackend(endpoint), endpoint)
+}
+
+class Wrapped implements Driver {
+  readonly #name: string
+  readonly #backend: Backend
+  readonly #endpoint: Endpoint
+  /** How to reject each call that the backend has not answered. */
+  readonly #pending = new Set<(reason: unknown) => void>()
+  #connecting: Promise<void> | undefined
+  #connected = false
+
+  constructor(name: string, backend: Backend, endpoint: Endpoint) {
+    this.#name = name
+    this.#backend = backend
+    this.#endpoint = endpoint
+  }
+
+  get connected(): boolean {
+    return this.#connected
+  }
+
+  connect(): Promise<void> {
+    this.#connecting ??= this.#connect()
+    return this.#connecting
+  }
+
+  readonly execute: Execute = <O extends Op>(request: Request<O>, call?: Call): Promise<Reply<O>> =>
+    new Promise((resolve, reject) => {
+      const command = this.#backend.commands[request.op]
+      if (command === undefined) throw new MemcacheUnsupportedError(`the ${this.#name} driver has no "${commandName(request)}"`)
+      const { maxPending } = this.#endpoint
+      if (this.#pending.size >= maxPending) {
+        throw new MemcacheOverloadError(`${this.#pending.size} requests are pending, as many as maxPending allows`)
+      }
+      const settled = this.#watch(request, call, reject)
+      this.connect()
+        .then(() => command(request))
+        .then(resolve, (error: unknown) => reject(this.#fault(error)))
+        .finally(settled)
+    })
+
+  async disconnect(reason: MemcacheError): Promise<void> {
+    const wasConnected = this.#connected
+    this.#connected = false
+    this.#connecting = undefined
+    for (const reject of [...this.#pending]) reject(reason)
+    if (wasConnected) this.#endpoint.onDisconnect(reason)
+    await this.#backend.close()
+  }
+
+  async #connect(): Promise<void> {
+    try {
+      await this.#backend.connect?.()
+    } catch (error) {
+      this.#connecting = undefined
+      throw error
+    }
+    this.#connected = true
+    this.#endpoint.onConnect()
+  }
+
+  /** Sees to it that a call settles by its deadline, its signal or the end of the connection. Gives what ends the watch. */
+  #watch<O extends Op>(request: Request<O>, call: Call | undefined, reject: (reason: unknown) => void): () => void {
+    const timeout = call?.timeout ?? this.#endpoint.timeout
+    const signal = call?.signal
+    const fail = (reason: unknown): void => {
+      end()
+      reject(reason)
+    }
+    const late = (): void => {
+      const command = commandName(request)
+      fail(new MemcacheTimeoutError(`no reply to "${command}" within ${timeout} ms`, { sent: true }))
+    }
+    const abort = (): void => fail(signal?.reason)
+    const timer = setTimeout(late, timeout)
+    const end = (): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+      this.#pending.delete(fail)
+    }
+    signal?.addEventListener('abort', abort, { once: true })
+    this.#pending.add(fail)
+    return end
+  }
+
+  #fault(error: unknown): unknown {
+    if (error instanceof MemcacheError) return error
+    const why = error instanceof Error ? error.message : String(error)
+    return new MemcacheDriverError(`${this.#name}: ${why}`, { cause: error, sent: true })
+  }
+}
