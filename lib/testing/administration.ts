@@ -133,8 +133,7 @@ function runCrawler(session: TextSession, words: Words): void {
   if (words.length === 3 && argument !== undefined) {
     switch (words[1]) {
       case 'crawl':
-        if (!settings.lruCrawler) session.reply('CLIENT_ERROR lru crawler disabled')
-        else session.reply(crawlable(argument) === undefined ? 'BADCLASS invalid class id' : 'OK')
+        runCrawl(session, argument)
         return
       case 'metadump':
         runMetadump(session, argument)
@@ -167,6 +166,14 @@ function setCrawler(session: TextSession, name: 'tocrawl' | 'sleep', value: numb
   return 'OK'
 }
 
+/** Nothing is left to do here for a crawler that looks for expired items. */
+function runCrawl(session: TextSession, classes: string): void {
+  const wanted = crawlable(classes)
+  if (!session.engine.settings.lruCrawler) session.reply('CLIENT_ERROR lru crawler disabled')
+  else if (classes === 'hash') session.reply('ERROR an unknown error happened')
+  else session.reply(typeof wanted === 'string' ? wanted : 'OK')
+}
+
 /** One line an item, ended by LF alone. */
 function runMetadump(session: TextSession, classes: string): void {
   const { store, settings } = session.engine
@@ -174,14 +181,14 @@ function runMetadump(session: TextSession, classes: string): void {
   if (!settings.lruCrawler) session.reply('CLIENT_ERROR lru crawler disabled')
   else if (!settings.dumpEnabled) session.reply('ERROR metadump not allowed')
   else if (session.hasPending) session.reply('ERROR cannot pipeline other commands before metadump')
-  else if (wanted === undefined) session.reply('BADCLASS invalid class id')
+  else if (typeof wanted === 'string') session.reply(wanted)
   else {
     for (const slab of store.slabs.classes) {
       if (!wanted(slab.id)) continue
-      for (const item of store.itemsOf(slab)) {
+      for (const item of slab.items) {
         if (!store.isLive(item)) continue
-        const expires = item.expiresAt === 0 ? -1 : store.toEpoch(item.expiresAt)
-        session.peer.replies.write(`key=${urlEncoded(item.key)} exp=${expires} la=${store.toEpoch(item.usedAt)} cas=${item.cas} `
+        const expires = item.expiresAt === 0 ? -1 : store.lifetimes.toEpoch(item.expiresAt)
+        session.peer.replies.write(`key=${urlEncoded(item.key)} exp=${expires} la=${store.lifetimes.toEpoch(item.usedAt)} cas=${item.cas} `
           + `fetch=${item.fetched ? 'yes' : 'no'} cls=${slab.id} size=${item.size}\n`)
       }
     }
@@ -190,11 +197,12 @@ function runMetadump(session: TextSession, classes: string): void {
   }
 }
 
-/** Which classes `all`, `hash` or `1,2,3` names; `undefined` when one of them cannot be. */
-function crawlable(classes: string): ((id: number) => boolean) | undefined {
+/** Which classes `all`, `hash` or `1,2,3` names, or why none. */
+function crawlable(classes: string): ((id: number) => boolean) | string {
   if (classes === 'all' || classes === 'hash') return () => true
   const ids = classes.split(',').filter((text) => text !== '').map(parseUint32)
-  if (ids.some((id) => id === undefined || id < 1 || id >= MAX_SLAB_CLASSES)) return undefined
+  if (ids.length === 0) return 'NOTSTARTED no items to crawl'
+  if (ids.some((id) => id === undefined || id < 1 || id >= MAX_SLAB_CLASSES)) return 'BADCLASS invalid class id'
   return (id) => ids.includes(id)
 }
 

@@ -19,7 +19,7 @@ export class Connection implements Peer {
     this.id = id
     this.#socket = socket
     this.address = settings.path === undefined ? `tcp:${socket.remoteAddress}:${socket.remotePort}` : `unix:${settings.path}`
-    this.lastCommandAt = store.clock
+    this.lastCommandAt = store.lifetimes.clock
     this.#gate = faults.gate({
       write: (batch) => { this.#write(batch, engine) },
       end: () => { socket.destroySoon() }

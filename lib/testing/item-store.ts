@@ -6,21 +6,13 @@
  */
 
 import { parseUint64 } from './c-numbers.ts'
-import { Counters, SlabCounters } from './counters.ts'
+import { Counters } from './counters.ts'
+import { CRLF_BYTES, itemSize } from './item.ts'
+import { Lifetimes } from './lifetimes.ts'
 import { SlabClasses } from './slab-classes.ts'
+import type { Item } from './item.ts'
 import type { Settings } from './settings.ts'
 import type { SlabClass } from './slab-classes.ts'
-
-/** Bytes that every item takes beside key, value and cas id: its header, a NUL behind the key, CRLF behind the value. */
-const ITEM_OVERHEAD = 48 + 1 + 2
-const CAS_BYTES = 8
-const FLAGS_BYTES = 4
-const CRLF_BYTES = 2
-
-const MAX_RELATIVE_EXPTIME = 60 * 60 * 24 * 30
-/** memcached's clock does not start at 0, so that an exptime of 1 is always in the past. */
-const CLOCK_AT_START = 62
-const ALREADY_EXPIRED = 1
 
 /** What a store command does with a present and with a missing item. */
 export type StoreMode = 'set' | 'add' | 'replace' | 'append' | 'prepend' | 'cas'
@@ -31,63 +23,21 @@ export type AllocationFailure = 'too large' | 'out of memory'
 /** How incr or decr ended; `item` has the new value, and is another one than before if it `grew`. */
 export type CountResult = { readonly value: bigint; readonly item: Item; readonly grew: boolean } | 'NOT_FOUND' | 'EXISTS' | 'NON_NUMERIC' | 'OUT_OF_MEMORY'
 
-/** One item; in the cache from the moment `ItemStore.store` links it. */
-export interface Item {
-  readonly key: string
-  readonly flags: number
-  /** The value and the CRLF behind it, as they came in and go out. Never changed in place: replies refer to it. */
-  data: Buffer
-  /** The second, on the store's own clock, at which it expires; 0 = never. */
-  expiresAt: number
-  /** When it was stored or last counted as used, on the store's own clock. */
-  usedAt: number
-  /** 0 until linked, and always with cas ids switched off. */
-  cas: number
-  /** Was it ever fetched; and fetched again since then. */
-  fetched: boolean
-  active: boolean
-  /** The key came base64 encoded (meta's flag `b`) and is shown so. */
-  binaryKey: boolean
-  /** Marked stale by meta's `md I`; a recache token was handed out. */
-  stale: boolean
-  tokenSent: boolean
-  linked: boolean
-  /** Replies that refer to it and were not sent yet: meanwhile a counter is not rewritten in place. */
-  holds: number
-  /** Bytes that memcached would use for it, and the class that they come from. */
-  readonly size: number
-  readonly slab: SlabClass
-}
-
 export class ItemStore {
   readonly counters = new Counters()
-  slabs: SlabClasses
+  readonly lifetimes: Lifetimes
+  readonly slabs: SlabClasses
   #settings: Settings
   #items = new Map<string, Item>()
-  /** By class id: its items, longest unused first, and its counters. */
-  #queues: Set<Item>[] = []
-  #slabCounters: SlabCounters[] = []
   #bytes = 0
   #lastCas = 0
-  #startedAt: number
-  /** `flush_all`: what was last used up to this second, or has an older cas id than this, is gone. */
-  #flushedUntil = 0
-  #flushedCas = 0
+  #sizesSince: number | undefined
 
   constructor(settings: Settings) {
     this.#settings = settings
-    this.#startedAt = Math.floor(settings.now() / 1000) - CLOCK_AT_START
-    this.slabs = this.#emptySlabs()
-  }
-
-  /** The store's own clock in whole seconds: all times of items are on it. */
-  get clock(): number {
-    return Math.floor(this.#settings.now() / 1000) - this.#startedAt
-  }
-
-  /** Seconds since the store was made. */
-  get uptime(): number {
-    return this.clock - CLOCK_AT_START + 2
+    this.lifetimes = new Lifetimes(settings.now)
+    this.slabs = new SlabClasses(settings)
+    if (settings.trackSizes) this.trackSizes(true)
   }
 
   get itemCount(): number {
@@ -99,68 +49,43 @@ export class ItemStore {
     return this.#bytes
   }
 
-  /** The `flush_all` in force, for `stats settings`: a time on the store's clock, 0 = none. */
-  get flushedUntil(): number {
-    return this.#flushedUntil
+  /** Items with a smaller cas id are not counted by `stats sizes`; `undefined`: none is. */
+  get sizesSince(): number | undefined {
+    return this.#sizesSince
   }
 
-  /** A time on the store's clock in seconds since the epoch. */
-  toEpoch(time: number): number {
-    return time + this.#startedAt
+  /** Begins or ends counting items by size; those already there are left out, and a cas id goes to tell them. */
+  trackSizes(enable: boolean): void {
+    this.#sizesSince = enable ? this.#sizesSince ?? this.nextCas() : undefined
   }
 
-  /** Whether an item in the cache is neither expired nor flushed. */
-  isLive(item: Item): boolean {
-    return !this.#isExpired(item) && !this.#isFlushed(item)
-  }
-
-  /** Items of one class, longest unused first. */
-  itemsOf(slab: SlabClass): Iterable<Item> {
-    return this.#queues[slab.id]!
-  }
-
-  countersOf(slab: SlabClass): SlabCounters {
-    return this.#slabCounters[slab.id]!
-  }
-
-  /** As after a fresh start: no items, the next cas id is 1, all counters 0. */
+  /** As after a fresh start: no items, the first cas ids again, all counters 0. */
   clear(): void {
-    this.#items.clear()
-    this.slabs = this.#emptySlabs()
-    this.#bytes = 0
+    for (const item of this.#items.values()) this.unlink(item)
+    this.slabs.clear()
+    this.lifetimes.clear()
     this.#lastCas = 0
-    this.#flushedUntil = 0
-    this.#flushedCas = 0
+    this.#sizesSince = undefined
+    if (this.#settings.trackSizes) this.trackSizes(true)
     this.counters.reset()
   }
 
   resetCounters(): void {
     this.counters.reset()
-    for (const counters of this.#slabCounters) counters?.reset()
+    for (const { counters } of this.slabs.classes) counters.reset()
   }
 
-  /**
-   * When an item with this `exptime` expires, on the store's clock: 0 = never, negative = at once, up to 30 days
-   * relative, anything larger seconds since the epoch.
-   */
-  expiry(exptime: number): number {
-    if (exptime === 0) return 0
-    if (exptime < 0) return ALREADY_EXPIRED
-    if (exptime <= MAX_RELATIVE_EXPTIME) return this.clock + exptime
-    return Math.max(exptime - this.#startedAt, ALREADY_EXPIRED)
-  }
-
-  /** Room for an item whose value has `length` bytes; `store` or `release` comes next. `expiresAt` is from `expiry`. */
+  /** Room for an item whose value has `length` bytes; `store` or `release` comes next. `expiresAt` is on the server's clock. */
   allocate(key: string, flags: number, expiresAt: number, length: number): Item | AllocationFailure {
-    const size = this.#sizeOf(key, flags, length)
+    const size = itemSize(key, flags, length, this.#settings.casEnabled)
     const slab = this.slabs.classFor(size)
     if (slab === undefined) return 'too large'
     if (!this.#makeRoom(slab, size)) {
-      this.countersOf(slab).outofmemory++
+      slab.counters.outofmemory++
       return 'out of memory'
     }
     return {
-      key, flags, data: Buffer.allocUnsafe(length + CRLF_BYTES), expiresAt, usedAt: this.clock, cas: 0,
+      key, flags, data: Buffer.allocUnsafe(length + CRLF_BYTES), expiresAt, usedAt: this.lifetimes.clock, cas: 0,
       fetched: false, active: false, binaryKey: false, stale: false, tokenSent: false, linked: false, holds: 0, size, slab
     }
   }
@@ -174,9 +99,9 @@ export class ItemStore {
   peek(key: string): Item | undefined {
     const item = this.#items.get(key)
     if (item === undefined) return undefined
-    if (this.#isFlushed(item)) {
+    if (this.lifetimes.isFlushed(item)) {
       this.counters.get_flushed++
-    } else if (this.#isExpired(item)) {
+    } else if (this.lifetimes.isExpired(item)) {
       this.counters.get_expired++
     } else {
       return item
@@ -198,7 +123,7 @@ export class ItemStore {
       item.fetched = true
     } else if (!item.active) {
       item.active = true
-      item.usedAt = this.clock
+      item.usedAt = this.lifetimes.clock
     }
   }
 
@@ -223,10 +148,10 @@ export class ItemStore {
   /** Links an allocated item under its key, where there is none. */
   link(item: Item): void {
     item.linked = true
-    item.usedAt = this.clock
+    item.usedAt = this.lifetimes.clock
     item.cas = this.nextCas()
     this.#items.set(item.key, item)
-    this.#queues[item.slab.id]!.add(item)
+    item.slab.items.add(item)
     this.#bytes += item.size
     this.counters.total_items++
   }
@@ -236,7 +161,7 @@ export class ItemStore {
     if (!item.linked) return
     item.linked = false
     this.#items.delete(item.key)
-    this.#queues[item.slab.id]!.delete(item)
+    item.slab.items.delete(item)
     this.#bytes -= item.size
     this.slabs.give(item.slab, item.size)
   }
@@ -259,7 +184,7 @@ export class ItemStore {
     const before = parseUint64(item.data.toString('latin1'))
     if (before === undefined) return 'NON_NUMERIC'
     const value = down ? (delta > before ? 0n : before - delta) : BigInt.asUintN(64, before + delta)
-    const counters = this.countersOf(item.slab)
+    const counters = item.slab.counters
     if (down) counters.decr_hits++
     else counters.incr_hits++
     const digits = String(value)
@@ -275,17 +200,14 @@ export class ItemStore {
     return { value, item: longer, grew: true }
   }
 
-  /** `flush_all`: everything there at `exptime` is gone from then on; 0 and less is now, else as for items. */
+  /** `flush_all`: everything there at `exptime` is gone from then on; 0 and less is now. */
   flush(exptime: number): void {
-    const now = this.clock
-    const at = exptime > 0 ? this.expiry(exptime) : now
-    if (!this.#settings.casEnabled) {
-      this.#flushedUntil = at
-      return
-    }
-    // The second before, and by cas id what is of this second: what is stored later in it stays.
-    this.#flushedUntil = at - 1
-    if (this.#flushedUntil <= now) this.#flushedCas = this.nextCas()
+    this.lifetimes.flush(exptime, this.#settings.casEnabled ? () => this.nextCas() : undefined)
+  }
+
+  /** Whether an item in the cache is neither expired nor flushed. */
+  isLive(item: Item): boolean {
+    return !this.lifetimes.isExpired(item) && !this.lifetimes.isFlushed(item)
   }
 
   #storeNew(mode: StoreMode, item: Item): StoreStatus {
@@ -314,7 +236,7 @@ export class ItemStore {
         return 'STORED'
       }
       case 'cas': {
-        const counters = this.countersOf(old.slab)
+        const counters = old.slab.counters
         if (matches) {
           counters.cas_hits++
         } else if (allowStale && cas !== 0n && cas < oldCas) {
@@ -348,24 +270,11 @@ export class ItemStore {
     this.link(item)
   }
 
-  #sizeOf(key: string, flags: number, length: number): number {
-    return ITEM_OVERHEAD + (this.#settings.casEnabled ? CAS_BYTES : 0) + (flags === 0 ? 0 : FLAGS_BYTES) + key.length + length
-  }
-
-  #isExpired(item: Item): boolean {
-    return item.expiresAt !== 0 && item.expiresAt <= this.clock
-  }
-
-  #isFlushed(item: Item): boolean {
-    if (this.#flushedUntil === 0 || this.#flushedUntil > this.clock) return false
-    return item.usedAt <= this.#flushedUntil || (this.#flushedCas !== 0 && item.cas !== 0 && item.cas < this.#flushedCas)
-  }
-
   /** Takes chunks for `size` bytes, at the cost of expired items and then, if allowed, of the longest unused ones. */
   #makeRoom(slab: SlabClass, size: number): boolean {
     if (this.slabs.take(slab, size)) return true
-    const counters = this.countersOf(slab)
-    const queue = this.#queues[slab.id]!
+    const counters = slab.counters
+    const queue = slab.items
     for (const item of queue) {
       if (this.isLive(item)) continue
       counters.reclaimed++
@@ -384,7 +293,7 @@ export class ItemStore {
         continue
       }
       counters.evicted++
-      counters.evicted_time = this.clock - item.usedAt
+      counters.evicted_time = this.lifetimes.clock - item.usedAt
       if (item.expiresAt !== 0) counters.evicted_nonzero++
       if (!item.fetched) counters.evicted_unfetched++
       this.counters.evictions++
@@ -392,14 +301,5 @@ export class ItemStore {
       if (this.slabs.take(slab, size)) return true
     }
     return false
-  }
-
-  #emptySlabs(): SlabClasses {
-    const slabs = new SlabClasses(this.#settings)
-    for (const slab of slabs.classes) {
-      this.#queues[slab.id] = new Set()
-      this.#slabCounters[slab.id] = new SlabCounters()
-    }
-    return slabs
   }
 }

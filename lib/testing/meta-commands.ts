@@ -5,7 +5,8 @@
 
 import { parseInt32 } from './c-numbers.ts'
 import { decodeKey, parseMetaFlags, shownKey } from './meta-flags.ts'
-import type { Item, StoreMode } from './item-store.ts'
+import type { Item } from './item.ts'
+import type { StoreMode } from './item-store.ts'
 import type { MetaFlags } from './meta-flags.ts'
 import type { TextCommand } from './text-command.ts'
 import type { TextSession } from './text-session.ts'
@@ -83,7 +84,7 @@ function runMetaGet(session: TextSession, words: Words): void {
       case 'f':
         return hit.flags
       case 'l':
-        return store.clock - hit.usedAt
+        return store.lifetimes.clock - hit.usedAt
       case 'h':
         return hit.fetched ? 1 : 0
       case 'k':
@@ -117,10 +118,10 @@ function countHit(session: TextSession, item: Item, touched: boolean): void {
   const { store } = session.engine
   if (touched) {
     store.counters.cmd_touch++
-    store.countersOf(item.slab).touch_hits++
+    item.slab.counters.touch_hits++
   } else {
     store.counters.cmd_get++
-    store.countersOf(item.slab).get_hits++
+    item.slab.counters.get_hits++
   }
 }
 
@@ -173,7 +174,7 @@ function runMetaSet(session: TextSession, words: Words): void {
   item.binaryKey = flags.binaryKey
   const storeMode = mode
   session.upload(item, (endsWell) => {
-    store.countersOf(item.slab).cmd_set++
+    item.slab.counters.cmd_set++
     if (!endsWell) {
       store.release(item)
       session.fail('CLIENT_ERROR bad data chunk')
@@ -211,7 +212,7 @@ function runMetaDelete(session: TextSession, words: Words): void {
     item.tokenSent = false
     item.cas = store.nextCas()
   } else {
-    store.countersOf(item.slab).delete_hits++
+    item.slab.counters.delete_hits++
     store.unlink(item)
   }
   if (!flags.quiet) session.reply(`HD${returned}`)
@@ -314,7 +315,7 @@ function runMetaDebug(session: TextSession, words: Words): void {
     return
   }
   const shown = item.binaryKey ? Buffer.from(item.key, 'latin1').toString('base64') : item.key
-  session.reply(`ME ${shown} exp=${item.expiresAt === 0 ? -1 : store.clock - item.expiresAt} la=${store.clock - item.usedAt} `
+  session.reply(`ME ${shown} exp=${item.expiresAt === 0 ? -1 : store.lifetimes.clock - item.expiresAt} la=${store.lifetimes.clock - item.usedAt} `
     + `cas=${item.cas} fetch=${item.fetched ? 'yes' : 'no'} cls=${item.slab.id} size=${item.size}`)
 }
 
@@ -360,5 +361,5 @@ function returnedFlags(words: Words, start: number, value: (letter: string) => s
 
 /** Seconds until an item expires, -1 = never; what has expired wraps around at 2^32, as memcached prints it. */
 function timeLeft(session: TextSession, { expiresAt }: { readonly expiresAt: number }): number {
-  return expiresAt === 0 ? -1 : (expiresAt - session.engine.store.clock) >>> 0
+  return expiresAt === 0 ? -1 : (expiresAt - session.engine.store.lifetimes.clock) >>> 0
 }

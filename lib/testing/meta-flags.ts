@@ -103,7 +103,7 @@ function applyFlag(flags: MetaFlags, letter: string, argument: string, store: It
 function applyTime(flags: MetaFlags, letter: 'N' | 'T' | 'R', exptime: number | undefined, store: ItemStore): true | string {
   flags.lateUse = true
   if (exptime === undefined) return BAD_TOKEN
-  const time = store.expiry(exptime)
+  const time = store.lifetimes.expiry(exptime)
   if (letter === 'N') flags.vivify = time
   else if (letter === 'T') flags.expiresAt = time
   else flags.recache = time

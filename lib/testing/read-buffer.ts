@@ -62,9 +62,9 @@ export class ReadBuffer {
 
   /** The next line without its LF or CRLF, as latin1; `undefined` when it has not ended yet. */
   line(): string | undefined {
-    const found = this.#bytes.indexOf(LF, Math.max(this.#start, this.#searched))
-    if (found === -1 || found >= this.#seen) {
-      this.#searched = found === -1 ? this.#end : found
+    const found = this.#bytes.subarray(0, this.#seen).indexOf(LF, Math.max(this.#start, this.#searched))
+    if (found === -1) {
+      this.#searched = this.#seen
       return undefined
     }
     const start = this.#start

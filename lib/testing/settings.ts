@@ -57,13 +57,13 @@ export interface Settings {
   readonly dumpEnabled: boolean
   readonly watchEnabled: boolean
   readonly shutdownEnabled: boolean
+  readonly trackSizes: boolean
   readonly idleTimeout: number
   readonly maxConnections: number
   readonly protocol: 'auto' | 'ascii' | 'binary'
   readonly auth: ReadonlyMap<string, string> | undefined
   port: number
   memoryLimit: number
-  trackSizes: boolean
   verbosity: number
   detailEnabled: boolean
   slabAutomove: number

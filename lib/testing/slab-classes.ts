@@ -4,6 +4,9 @@
  * limit refuses and evicts at the same item as memcached does.
  */
 
+import { SlabCounters } from './counters.ts'
+import type { Item } from './item.ts'
+
 const PAGE_SIZE = 1024 * 1024
 const GROWTH_FACTOR = 1.25
 const CHUNK_ALIGNMENT = 8
@@ -18,13 +21,16 @@ export interface SlabSettings {
   readonly slabChunkMax: number
 }
 
-/** One class of chunks: what it has and what was taken of it. */
+/** One class of chunks: what it has, what was taken of it, and by whom. */
 export interface SlabClass {
   readonly id: number
   readonly chunkSize: number
   readonly chunksPerPage: number
   pages: number
   usedChunks: number
+  /** Longest unused first. */
+  readonly items: Set<Item>
+  readonly counters: SlabCounters
 }
 
 /** All classes of a server, and the limit they share. */
@@ -42,7 +48,9 @@ export class SlabClasses {
       chunkSize,
       chunksPerPage: Math.floor(PAGE_SIZE / chunkSize),
       pages: 0,
-      usedChunks: 0
+      usedChunks: 0,
+      items: new Set(),
+      counters: new SlabCounters()
     }))
   }
 
@@ -78,6 +86,16 @@ export class SlabClasses {
   /** Gives back what `take` took. The page stays with the class. */
   give(slab: SlabClass, size: number): void {
     slab.usedChunks -= Math.ceil(size / slab.chunkSize)
+  }
+
+  /** As after a fresh start, but for chunks of items that are still being received. */
+  clear(): void {
+    this.#pages = 0
+    for (const slab of this.classes) {
+      slab.pages = Math.ceil(slab.usedChunks / slab.chunksPerPage)
+      this.#pages += slab.pages
+      slab.counters.reset()
+    }
   }
 }
 

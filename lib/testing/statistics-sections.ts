@@ -16,12 +16,12 @@ const SIZE_STEP = 32
 export function generalStatistics({ settings, store, peers }: Engine): Statistic[] {
   const { counters } = store
   const { user, system } = cpuSeconds()
-  const perSlab = store.slabs.classes.map((slab) => store.countersOf(slab))
+  const perSlab = store.slabs.classes.map((slab) => slab.counters)
   const sum = (name: Exclude<keyof SlabCounters, 'reset'>): number => perSlab.reduce((total, slab) => total + slab[name], 0)
   return [
     ['pid', process.pid],
-    ['uptime', store.uptime],
-    ['time', store.toEpoch(store.clock)],
+    ['uptime', store.lifetimes.uptime],
+    ['time', store.lifetimes.toEpoch(store.lifetimes.clock)],
     ['version', settings.version],
     ['libevent', '2.1.12-stable'],
     ['pointer_size', 64],
@@ -107,7 +107,7 @@ export function settingStatistics({ settings, store }: Engine): Statistic[] {
     ['udpport', 0],
     ['inter', settings.host],
     ['verbosity', settings.verbosity],
-    ['oldest', store.flushedUntil],
+    ['oldest', store.lifetimes.flushedUntil],
     ['evictions', onOff(settings.evictions)],
     ['domain_socket', settings.path ?? 'NULL'],
     ['umask', 700],
@@ -151,7 +151,7 @@ export function settingStatistics({ settings, store }: Engine): Statistic[] {
     ['watcher_logbuf_size', 262144],
     ['worker_logbuf_size', 65536],
     ['read_buf_mem_limit', 0],
-    ['track_sizes', yesNo(settings.trackSizes)],
+    ['track_sizes', yesNo(store.sizesSince !== undefined)],
     ['inline_ascii_response', 'no'],
     ['ext_item_size', extstore['ext_item_size']!],
     ['ext_item_age', extstore['ext_item_age']!],
@@ -184,9 +184,9 @@ export function settingStatistics({ settings, store }: Engine): Statistic[] {
 export function itemStatistics({ store }: Engine): Statistic[] {
   const lines: Statistic[] = []
   for (const slab of store.slabs.classes) {
-    const items = [...store.itemsOf(slab)]
+    const items = [...slab.items]
     if (items.length === 0) continue
-    const counters = store.countersOf(slab)
+    const counters = slab.counters
     const values: Statistic[] = [
       ['number', items.length],
       ['number_hot', 0],
@@ -194,7 +194,7 @@ export function itemStatistics({ store }: Engine): Statistic[] {
       ['number_cold', items.length],
       ['age_hot', 0],
       ['age_warm', 0],
-      ['age', store.clock - items[0]!.usedAt],
+      ['age', store.lifetimes.clock - items[0]!.usedAt],
       ['mem_requested', items.reduce((total, item) => total + item.size, 0)],
       ['evicted', counters.evicted],
       ['evicted_nonzero', counters.evicted_nonzero],
@@ -221,7 +221,7 @@ export function slabStatistics({ store }: Engine): Statistic[] {
   const lines: Statistic[] = []
   const active = store.slabs.classes.filter((slab) => slab.pages > 0)
   for (const slab of active) {
-    const counters = store.countersOf(slab)
+    const counters = slab.counters
     const chunks = slab.pages * slab.chunksPerPage
     const values: Statistic[] = [
       ['chunk_size', slab.chunkSize],
@@ -246,11 +246,13 @@ export function slabStatistics({ store }: Engine): Statistic[] {
 }
 
 /** `stats sizes`: how many items have up to this many bytes, in steps of 32. */
-export function sizeStatistics({ settings, store }: Engine): Statistic[] {
-  if (!settings.trackSizes) return [['sizes_status', 'disabled']]
+export function sizeStatistics({ store }: Engine): Statistic[] {
+  const { sizesSince } = store
+  if (sizesSince === undefined) return [['sizes_status', 'disabled']]
   const counts = new Map<number, number>()
   for (const slab of store.slabs.classes) {
-    for (const { size } of store.itemsOf(slab)) {
+    for (const { size, cas } of slab.items) {
+      if (cas < sizesSince) continue
       const step = Math.ceil(size / SIZE_STEP) * SIZE_STEP
       counts.set(step, (counts.get(step) ?? 0) + 1)
     }

@@ -66,13 +66,13 @@ function report(session: TextSession, statistics: Iterable<Statistic>): void {
 
 /** Answers one STAT line, with no END behind it. */
 function runTrackSizes(session: TextSession, enable: boolean): void {
-  const { settings } = session.engine
-  // Items that were not counted when they came cannot be told apart when they go: cas ids tell.
+  const { settings, store } = session.engine
+  // Only cas ids tell the items that were there before.
   if (enable && !settings.casEnabled) {
     session.peer.replies.write('STAT sizes_status error\r\nSTAT sizes_error cas_support_disabled\r\n')
     return
   }
-  settings.trackSizes = enable
+  store.trackSizes(enable)
   session.reply(`STAT sizes_status ${enable ? 'enabled' : 'disabled'}`)
 }
 
@@ -111,10 +111,10 @@ function runCachedump(session: TextSession, words: readonly string[]): void {
     return
   }
   const slab = store.slabs.classes[id - 1]
-  const items = slab === undefined ? [] : [...store.itemsOf(slab)].filter((item) => !item.binaryKey).reverse()
+  const items = slab === undefined ? [] : [...slab.items].filter((item) => !item.binaryKey).reverse()
   let text = ''
   for (const item of limit === 0 ? items : items.slice(0, limit)) {
-    const expires = item.expiresAt === 0 ? 0 : store.toEpoch(item.expiresAt)
+    const expires = item.expiresAt === 0 ? 0 : store.lifetimes.toEpoch(item.expiresAt)
     const line = `ITEM ${item.key} [${item.data.length - 2} b; ${expires} s]\r\n`
     if (text.length + line.length + 6 > CACHEDUMP_LIMIT) break
     text += line
@@ -127,14 +127,14 @@ function connectionStatistics({ settings, store, peers }: Engine): Statistic[] {
   const lines: Statistic[] = [
     [`${LISTENER_ID}:addr`, listening],
     [`${LISTENER_ID}:state`, 'conn_listening'],
-    [`${LISTENER_ID}:secs_since_last_cmd`, store.uptime]
+    [`${LISTENER_ID}:secs_since_last_cmd`, store.lifetimes.uptime]
   ]
   for (const { id, address, lastCommandAt } of peers) {
     lines.push(
       [`${id}:addr`, address],
       [`${id}:listen_addr`, listening],
       [`${id}:state`, 'conn_parse_cmd'],
-      [`${id}:secs_since_last_cmd`, store.clock - lastCommandAt]
+      [`${id}:secs_since_last_cmd`, store.lifetimes.clock - lastCommandAt]
     )
   }
   return lines

@@ -8,7 +8,8 @@ import { parseInt32, parseUint32, parseUint64 } from './c-numbers.ts'
 import { metaCommands } from './meta-commands.ts'
 import { statistics } from './statistics.ts'
 import { MAX_WORDS, muteIfAsked, splitWords } from './text-command.ts'
-import type { Item, StoreMode } from './item-store.ts'
+import type { Item } from './item.ts'
+import type { StoreMode } from './item-store.ts'
 import type { TextCommand } from './text-command.ts'
 import type { TextSession } from './text-session.ts'
 
@@ -80,7 +81,7 @@ function retrieval({ cas = false, touch = false }: { cas?: boolean; touch?: bool
         session.reply(BAD_EXPTIME)
         return
       }
-      const expiresAt = store.expiry(exptime)
+      const expiresAt = store.lifetimes.expiry(exptime)
       for (let index = touch ? 2 : 1; index < words.length; index++) {
         const key = words[index]!
         if (key.length > MAX_KEY_LENGTH) {
@@ -112,7 +113,7 @@ function countRetrieval(session: TextSession, item: Item | undefined, touch: boo
     else store.counters.get_misses++
     return
   }
-  const counters = store.countersOf(item.slab)
+  const counters = item.slab.counters
   if (touch) counters.touch_hits++
   else counters.get_hits++
 }
@@ -138,7 +139,7 @@ function storage(mode: StoreMode): TextCommand {
         return
       }
       if (settings.detailEnabled) prefixes.countSet(key)
-      const item = store.allocate(key, flags, store.expiry(exptime), length)
+      const item = store.allocate(key, flags, store.lifetimes.expiry(exptime), length)
       if (typeof item === 'string') {
         session.reply(item === 'too large' ? 'SERVER_ERROR object too large for cache' : 'SERVER_ERROR out of memory storing object')
         if (item === 'too large') store.counters.store_too_large++
@@ -152,7 +153,7 @@ function storage(mode: StoreMode): TextCommand {
         return
       }
       session.upload(item, (endsWell) => {
-        store.countersOf(item.slab).cmd_set++
+        item.slab.counters.cmd_set++
         if (endsWell) {
           session.reply(store.store(mode, item, cas))
         } else {
@@ -187,7 +188,7 @@ function runDelete(session: TextSession, words: readonly string[]): void {
     session.reply('NOT_FOUND')
     return
   }
-  store.countersOf(item.slab).delete_hits++
+  item.slab.counters.delete_hits++
   store.unlink(item)
   session.reply('DELETED')
 }
@@ -240,7 +241,7 @@ function runTouch(session: TextSession, words: readonly string[]): void {
     session.reply(BAD_EXPTIME)
     return
   }
-  const item = store.touch(key, store.expiry(exptime))
+  const item = store.touch(key, store.lifetimes.expiry(exptime))
   countRetrieval(session, item, true)
   session.reply(item === undefined ? 'NOT_FOUND' : 'TOUCHED')
 }

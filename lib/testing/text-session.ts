@@ -3,7 +3,7 @@
 import { Authentication } from './authentication.ts'
 import { ReadBuffer } from './read-buffer.ts'
 import { runCommand } from './text-commands.ts'
-import type { Item } from './item-store.ts'
+import type { Item } from './item.ts'
 import type { Engine, Peer, Session } from './session.ts'
 
 /** A line that has not ended after this many bytes ends the connection, unless it is a get. */
@@ -123,7 +123,7 @@ export class TextSession implements Session {
       }
       return this.#readMore()
     }
-    this.peer.lastCommandAt = this.engine.store.clock
+    this.peer.lastCommandAt = this.engine.store.lifetimes.clock
     this.muted = false
     runCommand(this, line)
     if (this.#upload === undefined && this.#swallow === 0) this.#commandDone()
