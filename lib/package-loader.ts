@@ -1,12 +1,10 @@
 import { createRequire } from 'node:module'
 
-// The CommonJS build has `__filename` in this place: see the build script.
-const require = createRequire(import.meta.url)
-
 /**
  * Loads a package when it is first needed, so that those who never need it neither wait for it nor have to install it.
  * @throws what `require` throws.
  */
 export function loadPackage(name: string): unknown {
-  return require(name)
+  // @ts-ignore TS1343: CommonJS has no import.meta. In that build, build.js puts `__filename` in its place.
+  return createRequire(import.meta.url)(name)
 }
