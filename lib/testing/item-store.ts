@@ -135,8 +135,8 @@ export class ItemStore {
   }
 
   /**
-   * Stores an allocated and filled item, or gives back its room. A `cas` of 0 is no check, but never matches in mode
-   * `cas`. `allowStale` (meta's `I`) stores over a newer item too, as stale, without changing when it expires.
+   * Stores an allocated and filled item, which gets a cas id, or gives back its room. A `cas` of 0 is no check, but
+   * never matches in mode `cas`. `allowStale` (meta's `I`) stores over a newer item too, as stale, without changing when it expires.
    */
   store(mode: StoreMode, item: Item, cas = 0n, allowStale = false): StoreStatus {
     const old = this.peek(item.key)
@@ -233,6 +233,7 @@ export class ItemStore {
         if (joined === undefined) return 'NOT_STORED'
         this.release(item)
         this.#replace(old, joined)
+        item.cas = joined.cas
         return 'STORED'
       }
       case 'cas': {

@@ -182,7 +182,7 @@ function runMetaSet(session: TextSession, words: Words): void {
     }
     const status = store.store(storeMode, item, flags.cas, flags.stale)
     if (status === 'STORED' && flags.quiet) return
-    const cas = status === 'STORED' ? store.peek(flags.key)?.cas ?? 0 : 0
+    const cas = status === 'STORED' ? item.cas : 0
     session.reply(STORE_REPLIES[status] + returnedFlags(words, 2, (letter) => {
       if (letter === 'c') return cas
       return letter === 'k' ? shownKey(flags.key, flags.binaryKey) : undefined

@@ -23,9 +23,6 @@ export class ReplyQueue {
     this.#send = send
   }
 
-  get isEmpty(): boolean {
-    return this.#pieces.length === 0
-  }
 
   /** Adds to the reply to the command at hand. */
   write(piece: Piece): void {

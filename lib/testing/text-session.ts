@@ -29,6 +29,8 @@ export class TextSession implements Session {
   #upload: Upload | undefined
   #swallow = 0
   #held: Item[] = []
+  /** Commands since the last flush, with the one at hand. */
+  #unflushed = 0
   #turn = COMMANDS_PER_TURN
   #closed = false
   /** Until it has succeeded; `undefined` as well on a server without users. */
@@ -41,9 +43,9 @@ export class TextSession implements Session {
     if (auth !== undefined) this.#authentication = new Authentication(auth, this)
   }
 
-  /** Replies of earlier commands are waiting to be sent. */
+  /** Earlier commands were not flushed yet, whether they have a reply or `noreply` hid it. */
   get hasPending(): boolean {
-    return !this.peer.replies.isEmpty
+    return this.#unflushed > 1
   }
 
   receive(chunk: Buffer): void {
@@ -85,13 +87,13 @@ export class TextSession implements Session {
   flush(): void {
     this.peer.replies.end()
     this.peer.replies.flush()
-    this.#releaseHeld()
+    this.#forgetCommands()
   }
 
   /** Forgets the replies of earlier commands that were not sent yet. */
   dropReplies(): void {
     this.peer.replies.drop()
-    this.#releaseHeld()
+    this.#forgetCommands()
   }
 
   /** Takes no further commands; the connection stays open. */
@@ -125,6 +127,7 @@ export class TextSession implements Session {
     }
     this.peer.lastCommandAt = this.engine.store.lifetimes.clock
     this.muted = false
+    this.#unflushed++
     runCommand(this, line)
     if (this.#upload === undefined && this.#swallow === 0) this.#commandDone()
     return true
@@ -175,7 +178,8 @@ export class TextSession implements Session {
     return this.#input.read()
   }
 
-  #releaseHeld(): void {
+  #forgetCommands(): void {
+    this.#unflushed = 0
     if (this.#held.length === 0) return
     for (const item of this.#held) item.holds--
     this.#held = []
