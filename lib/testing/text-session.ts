@@ -90,10 +90,11 @@ export class TextSession implements Session {
     this.#forgetCommands()
   }
 
-  /** Forgets the replies of earlier commands that were not sent yet. */
+  /** Forgets the replies of earlier commands that were not sent yet; only the one at hand will have one. */
   dropReplies(): void {
     this.peer.replies.drop()
     this.#forgetCommands()
+    this.#unflushed = 1
   }
 
   /** Takes no further commands; the connection stays open. */
