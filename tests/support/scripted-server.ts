@@ -141,7 +141,7 @@ export class ScriptedServer {
       this.#server.close(() => resolve())
       for (const { socket } of this.peers) socket.destroy()
     })
-    for (const failure of this.#failures) throw failure
+    for (const failure of this.#failures.splice(0)) throw failure
   }
 }
 
