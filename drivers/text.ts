@@ -17,27 +17,30 @@ const MOST_STATS = 100_000
 
 /**
  * A frame is a `VALUE` line with its data, or any other line, without its CRLF, as a string. The name of a value's key
- * stays in the reader's bytes until somebody asks for it: a reply to a `get` of one key is not told by it.
+ * stays in the reader's bytes, to be read in the same turn: a reply to a `get` of one key is not told by it.
  */
-interface ValueFrame {
-  readonly item: Item
+interface ValueFrame extends Item {
   readonly bytes: Buffer
   readonly keyStart: number
   readonly keyEnd: number
 }
 type Frame = ValueFrame | string
 
-/** The words of a reply that are recognised in place, without making a string of them. */
-const WORDS = ['END', 'STORED', 'NOT_STORED', 'DELETED', 'NOT_FOUND', 'TOUCHED', 'EXISTS', 'OK']
+/** The most frequent lines, which are recognised in place: no line is looked for, no string is made. */
+const FREQUENT = ['END', 'STORED', 'NOT_STORED', 'DELETED', 'NOT_FOUND', 'TOUCHED'].map((word) => ({ word, line: word + CRLF }))
 
 function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
+  const { bytes, start } = reader
+  for (const { word, line } of FREQUENT) {
+    if (start + line.length > reader.end || !startsWith(bytes, start, line)) continue
+    reader.advance(start + line.length)
+    return word
+  }
   const end = lineEnd(reader)
   if (end === undefined) return undefined
-  const { bytes, start } = reader
   if (startsWith(bytes, start, 'VALUE ')) return readValue(reader, end, maxLength)
-  const line = WORDS.find((word) => word.length === end - start && startsWith(bytes, start, word)) ?? bytes.toString('latin1', start, end)
   reader.advance(end + CRLF.length)
-  return line
+  return bytes.toString('latin1', start, end)
 }
 
 /** `VALUE <key> <flags> <length>[ <cas>]\r\n<data>\r\n`. Queue servers give no cas id even where it was asked for. */
@@ -55,8 +58,7 @@ function readValue(reader: ByteReader, end: number, maxLength: number): ValueFra
   }
   const value = readData(reader, end + CRLF.length, length, maxLength)
   if (value === undefined) return undefined
-  const item = { value, flags, cas: cas === undefined ? undefined : BigInt(cas) }
-  return { item, bytes, keyStart, keyEnd }
+  return { value, flags, cas: cas === undefined ? undefined : BigInt(cas), bytes, keyStart, keyEnd }
 }
 
 function startsWith(bytes: Buffer, start: number, text: string): boolean {
@@ -99,7 +101,7 @@ function foldGet(request: Request<'get'>): Fold<Item | undefined, Frame> {
     if (frame === 'END') return item
     if (typeof frame === 'string') throw unexpected(frame, commandName(request))
     if (item !== undefined) throw new MemcacheProtocolError(`a second value came in the reply to "${commandName(request)}" of one key`)
-    item = frame.item
+    item = frame
     return more
   }
 }
@@ -133,7 +135,7 @@ function foldGetMulti(request: Request<'getMulti'>): Fold<readonly (Item | undef
       const key = show(frame.bytes, frame.keyStart, frame.keyEnd)
       throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, ${place === undefined ? 'which was not asked for' : 'a second one'}`)
     }
-    items[place] = frame.item
+    items[place] = frame
     return more
   }
 }

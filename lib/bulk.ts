@@ -1,4 +1,4 @@
-import type { Call, Execute, Op, Reply, Request } from './commands.ts'
+import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
 import { MemcacheOverloadError } from './errors.ts'
 
 /** How many requests of one call are under way at a time: all of them, except in the largest calls. */
@@ -9,18 +9,18 @@ const BATCH = 500
  * Those that find no room behind others of the same call wait for these. If one rejects, so does this, with the first
  * error, when all that were under way have settled: nothing goes on behind the caller's back.
  */
-export async function executeAll<O extends Op, Value>(
-  execute: Execute<Value>,
-  requests: readonly Request<O, Value>[],
-  call: Call & { readonly timeout: number },
-): Promise<Reply<O, Value>[]> {
+export async function executeAll<O extends Op>(
+  execute: Execute,
+  requests: readonly Request<O>[],
+  call: CallOptions & { readonly timeout: number },
+): Promise<Reply<O>[]> {
   const deadline = performance.now() + call.timeout
-  const replies = new Array<Reply<O, Value>>(requests.length)
+  const replies = new Array<Reply<O>>(requests.length)
   let waiting = [...requests.keys()]
   while (waiting.length > 0) {
     const batch = waiting.slice(0, BATCH)
     const timeout = Math.max(deadline - performance.now(), 1)
-    const outcomes = await Promise.allSettled(batch.map((place) => execute(requests[place] as Request<O, Value>, { ...call, timeout })))
+    const outcomes = await Promise.allSettled(batch.map((place) => execute(requests[place] as Request<O>, { ...call, timeout })))
     const refused: number[] = []
     outcomes.forEach((outcome, index) => {
       const place = batch[index] as number

@@ -4,13 +4,13 @@ import { Buffer } from 'node:buffer'
 /**
  * The bytes that a server sent and nobody has read yet, in one piece to parse frames from.
  *
- *     feed(chunk)      takes a chunk in; it may be the socket's own buffer, whose bytes change after this turn
+ *     feed(bytes, n)   takes n bytes in; they may be the socket's own buffer, which is overwritten after this turn
  *     bytes[start…end) is unread: a whole frame is read by moving on behind it with advance()
  *     need(n)          the frame at `start` has n bytes in all: until they are here, nobody looks again
- *     keep()           ends the turn: what is unread is copied out of the chunk
+ *     keep()           ends the turn: what is unread is copied out of it
  *
  * A frame whose size is known from its header is gathered in a buffer of exactly that size, so a value of any length
- * is copied once, in however many chunks it comes. Only the piece of a header is ever joined with the chunk behind it.
+ * is copied once, in however many chunks it comes. Only the piece of a header is ever joined with what follows it.
  */
 export class ByteReader {
   bytes: Buffer = EMPTY
@@ -23,10 +23,10 @@ export class ByteReader {
   /** What the last chunk held behind the frame that was being gathered. */
   #rest: Buffer = EMPTY
 
-  feed(chunk: Buffer): void {
-    if (this.#gathering) this.#gather(chunk)
-    else if (this.start === this.end) this.#read(chunk)
-    else this.#read(Buffer.concat([this.bytes.subarray(this.start, this.end), chunk]))
+  feed(bytes: Buffer, length = bytes.length): void {
+    if (this.#gathering) this.#gather(bytes, length)
+    else if (this.start === this.end) this.#read(bytes, length)
+    else this.#join(bytes, length)
   }
 
   /** Whether there is something to parse: no bytes, or only a part of a frame of known size, are not worth a look. */
@@ -46,7 +46,7 @@ export class ByteReader {
     this.#needed = 0
     if (!this.#gathering) return
     this.#gathering = false
-    this.#read(this.#rest)
+    this.#read(this.#rest, this.#rest.length)
     this.#rest = EMPTY
   }
 
@@ -61,24 +61,29 @@ export class ByteReader {
   keep(): void {
     if (this.#gathering) return
     const unread = this.end - this.start
-    const kept = unread === 0 ? EMPTY : Buffer.allocUnsafeSlow(Math.max(unread, this.#needed))
+    if (unread === 0) return this.#read(EMPTY, 0)
+    const kept = Buffer.allocUnsafeSlow(Math.max(unread, this.#needed))
     this.bytes.copy(kept, 0, this.start, this.end)
-    this.#read(kept)
-    this.end = unread
+    this.#read(kept, unread)
     this.#gathering = this.#needed > 0
   }
 
-  #read(bytes: Buffer): void {
+  #read(bytes: Buffer, length: number): void {
     this.bytes = bytes
     this.start = 0
-    this.end = bytes.length
+    this.end = length
   }
 
-  #gather(chunk: Buffer): void {
+  #join(bytes: Buffer, length: number): void {
+    const joined = Buffer.concat([this.bytes.subarray(this.start, this.end), bytes.subarray(0, length)])
+    this.#read(joined, joined.length)
+  }
+
+  #gather(bytes: Buffer, length: number): void {
     const missing = this.#needed - this.end
-    chunk.copy(this.bytes, this.end, 0, missing)
-    this.end += Math.min(missing, chunk.length)
-    if (chunk.length > missing) this.#rest = chunk.subarray(missing)
+    bytes.copy(this.bytes, this.end, 0, Math.min(missing, length))
+    this.end += Math.min(missing, length)
+    if (length > missing) this.#rest = bytes.subarray(missing, length)
   }
 }
 

@@ -1,12 +1,13 @@
 /// <reference types="node" preserve="true" />
+import type { Buffer } from 'node:buffer'
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { casId, list, pairs, statsSection, whole } from './arguments.ts'
 import { executeAll } from './bulk.ts'
 import { checkCall, type CasOptions, type CountOptions, type StoreOptions } from './call-options.ts'
 import { CasIds } from './cas-ids.ts'
-import { compose, transcode } from './codec.ts'
-import type { CallOptions, Execute, Item, Key, Reply, Request, StoreMode, StoreStatus } from './commands.ts'
+import { compose, decodeItem, type Codec } from './codec.ts'
+import type { CallOptions, Execute, Item, Key, Op, Reply, Request, StoreMode, StoreStatus } from './commands.ts'
 import { compression, lengthLimit } from './compression.ts'
 import { countLike, initialCount, step } from './counter.ts'
 import type { Driver } from './driver.ts'
@@ -32,6 +33,9 @@ export interface ClientEvents {
   disconnect: [cause: MemcacheError]
 }
 
+/** The last step of a read, where the caller says what type the value has. */
+type Decode<T> = (item: Item | undefined, request: Request<'get'>) => T | undefined
+
 /**
  * A client of one server. It connects by itself at the first command and again after a fault; every command gives a
  * promise that settles within its deadline. A miss is `undefined`, a store whose condition failed is `false`, and what
@@ -39,8 +43,9 @@ export interface ClientEvents {
  */
 export class Client extends EventEmitter<ClientEvents> {
   readonly #driver: Driver
-  readonly #execute: Execute<unknown>
+  readonly #execute: Execute
   readonly #keys: KeyRules
+  readonly #values: Codec<unknown, Buffer>
   readonly #server: string
   readonly #timeout: number
   readonly #casIds: CasIds | undefined
@@ -64,8 +69,8 @@ export class Client extends EventEmitter<ClientEvents> {
     const { serializer, compressor, minCompressLength: minLength, maxValueLength, maxKeyLength } = settings
     const squeeze = compose(compression(compressor, { minLength, maxLength }), lengthLimit(maxValueLength))
     this.#driver = settings.driver(endpoint)
-    const execute = transcode(compose(serialization(serializer), squeeze))(stack(settings.layers)(this.#driver.execute))
-    this.#execute = settings.errorAsMiss ? errorAsMiss<unknown>()(execute) : execute
+    this.#execute = stack(settings.errorAsMiss ? [errorAsMiss, ...settings.layers] : settings.layers)(this.#driver.execute)
+    this.#values = compose(serialization(serializer), squeeze)
     this.#keys = { prefix: wirePrefix(settings.keyPrefix, maxKeyLength), maxLength: maxKeyLength }
     this.#server = endpoint.name
     this.#timeout = settings.timeout
@@ -74,37 +79,37 @@ export class Client extends EventEmitter<ClientEvents> {
 
   /** The value of a key; `undefined` = a miss. Wire: `get`. */
   get<T = unknown>(key: KeyLike, options?: CallOptions): Promise<T | undefined> {
-    return this.#call('get', options, () => this.#execute({ op: 'get', key: this.#key(key), cas: false }, options), valueOf<T>)
+    return this.#call('get', options, () => this.#get(key, false), this.#value as Decode<T>)
   }
 
   /** The values of many keys, by key; a miss has no entry. One round trip. Wire: `get` with several keys. */
   getMulti<T = unknown>(keys: Iterable<KeyLike>, options?: CallOptions): Promise<Map<string, T>> {
-    return this.#many('getMulti', keys, options, (item) => item.value as T)
+    return this.#many('getMulti', keys, options, false, (item, key) => decodeItem(this.#values, item, key).value as T)
   }
 
   /** The value of a key and the id of its version, for `cas`. Wire: `gets`. */
   gets<T = unknown>(key: KeyLike, options?: CallOptions): Promise<Versioned<T> | undefined> {
-    return this.#versioned('gets', key, options, undefined)
+    return this.#call('gets', options, () => this.#get(key, true), this.#versioned as Decode<Versioned<T>>)
   }
 
   /** As `getMulti`, each value with the id of its version. Wire: `gets` with several keys. */
   getsMulti<T = unknown>(keys: Iterable<KeyLike>, options?: CallOptions): Promise<Map<string, Versioned<T>>> {
-    return this.#many('getsMulti', keys, options, (item, key) => this.#remember<T>(item, key))
+    return this.#many('getsMulti', keys, options, true, (item, key) => this.#version(item, key) as Versioned<T>)
   }
 
   /** The value of a key, which gets a new time to live. Wire: `gat`. */
   gat<T = unknown>(key: KeyLike, ttl: Ttl, options?: CallOptions): Promise<T | undefined> {
-    return this.#call('gat', options, () => this.#execute({ op: 'get', key: this.#key(key), cas: false, touch: expiry(ttl) }, options), valueOf<T>)
+    return this.#call('gat', options, () => this.#get(key, false, expiry(ttl)), this.#value as Decode<T>)
   }
 
   /** As `gat`, with the id of the value's version. Wire: `gats`. */
   gats<T = unknown>(key: KeyLike, ttl: Ttl, options?: CallOptions): Promise<Versioned<T> | undefined> {
-    return this.#versioned('gats', key, options, ttl)
+    return this.#call('gats', options, () => this.#get(key, true, expiry(ttl)), this.#versioned as Decode<Versioned<T>>)
   }
 
   /** Gives a key a new time to live; `false` = there is no such key. Wire: `touch`. */
   touch(key: KeyLike, ttl: Ttl, options?: CallOptions): Promise<boolean> {
-    return this.#call('touch', options, () => this.#execute({ op: 'touch', key: this.#key(key), expires: expiry(ttl) }, options), same)
+    return this.#call('touch', options, () => ({ op: 'touch', key: this.#key(key), expires: expiry(ttl) }), same)
   }
 
   /** Stores a value. Wire: `set`. */
@@ -149,21 +154,19 @@ export class Client extends EventEmitter<ClientEvents> {
    * Rejects if one of them does, when all that were sent have settled. Wire: `set`, pipelined.
    */
   setMulti(entries: Iterable<readonly [KeyLike, unknown]> | { readonly [key: string]: unknown }, options?: StoreOptions): Promise<Map<string, boolean>> {
-    const requests = (): [KeyLike, Request<'store', unknown>][] =>
-      Array.from(pairs(entries), ([key, value]) => [key, this.#storeRequest('set', key, value, options)])
-    return this.#each('setMulti', options, requests, isStored)
+    const build = (): [KeyLike, Request<'store'>][] => Array.from(pairs(entries), ([key, value]) => [key, this.#storing('set', key, value, options)])
+    return this.#each('setMulti', options, build, isStored)
   }
 
   /** Removes a key; `false` = there is no such key. Wire: `delete`. */
   delete(key: KeyLike, options?: CallOptions): Promise<boolean> {
-    return this.#call('delete', options, () => this.#execute({ op: 'delete', key: this.#key(key) }, options), same)
+    return this.#call('delete', options, () => ({ op: 'delete', key: this.#key(key) }), same)
   }
 
   /** Removes many keys; says by key which were there. Rejects if one of them does, as `setMulti`. Wire: `delete`, pipelined. */
   deleteMulti(keys: Iterable<KeyLike>, options?: CallOptions): Promise<Map<string, boolean>> {
-    const requests = (): [KeyLike, Request<'delete', unknown>][] =>
-      Array.from(list('keys', keys), (key) => [key, { op: 'delete', key: this.#key(key) }])
-    return this.#each('deleteMulti', options, requests, same)
+    const build = (): [KeyLike, Request<'delete'>][] => Array.from(list('keys', keys), (key) => [key, { op: 'delete', key: this.#key(key) }])
+    return this.#each('deleteMulti', options, build, same)
   }
 
   /**
@@ -186,22 +189,22 @@ export class Client extends EventEmitter<ClientEvents> {
 
   /** Drops everything that the server holds, now or in `delay` seconds. Wire: `flush_all`. */
   flushAll(delay = 0, options?: CallOptions): Promise<boolean> {
-    return this.#call('flushAll', options, () => this.#execute({ op: 'flush', delay: expiry(whole('a delay', delay)) }, options), same)
+    return this.#call('flushAll', options, () => ({ op: 'flush', delay: expiry(whole('a delay', delay)) }), same)
   }
 
   /** The server's statistics by name: the general ones, or a section such as `settings`, `items`, `slabs`. Wire: `stats`. */
   stats(section = '', options?: CallOptions): Promise<Map<string, string>> {
-    return this.#call('stats', options, () => this.#execute({ op: 'stats', section: statsSection(section) }, options), same)
+    return this.#call('stats', options, () => ({ op: 'stats', section: statsSection(section) }), same)
   }
 
   /** The server's version. Wire: `version`. */
   version(options?: CallOptions): Promise<string> {
-    return this.#call('version', options, () => this.#execute({ op: 'version' }, options), same)
+    return this.#call('version', options, () => ({ op: 'version' }), same)
   }
 
   /** How much the server logs: 0, 1, 2. Wire: `verbosity`. */
   verbosity(level: number, options?: CallOptions): Promise<boolean> {
-    return this.#call('verbosity', options, () => this.#execute({ op: 'verbosity', level: whole('a level', level) }, options), same)
+    return this.#call('verbosity', options, () => ({ op: 'verbosity', level: whole('a level', level) }), same)
   }
 
   /**
@@ -264,57 +267,58 @@ export class Client extends EventEmitter<ClientEvents> {
     return this.#key(key)
   }
 
-  /** Every command goes through here: options checked, executed, the reply turned into the result, errors made the caller's. */
-  async #call<Reply, R>(
+  /** Every command on one request: options checked, executed, its reply turned into the result, its error made the caller's. */
+  async #call<O extends Op, R>(
     command: string,
     options: CallOptions | undefined,
-    execute: () => Promise<Reply>,
-    result: (reply: Reply) => R,
+    build: () => Request<O>,
+    result: (reply: Reply<O>, request: Request<O>) => R,
   ): Promise<R> {
     try {
-      if (options !== undefined) checkCall(command, options)
-      options?.signal?.throwIfAborted()
-      if (this.#closed) throw new MemcacheClosedError('close() was called')
-      return result(await execute())
+      this.#check(command, options)
+      const request = build()
+      return result(await this.#execute(request, options), request)
     } catch (error) {
       throw atCaller(error, { command, server: this.#server })
     }
+  }
+
+  /** As `#call`, for what takes more than one request, or none. */
+  async #guard<R>(command: string, options: CallOptions | undefined, body: () => Promise<R>): Promise<R> {
+    try {
+      this.#check(command, options)
+      return await body()
+    } catch (error) {
+      throw atCaller(error, { command, server: this.#server })
+    }
+  }
+
+  #check(command: string, options: CallOptions | undefined): void {
+    if (options !== undefined) checkCall(command, options)
+    options?.signal?.throwIfAborted()
+    if (this.#closed) throw new MemcacheClosedError('close() was called')
   }
 
   #key(key: KeyLike): Key {
     return wireKey(key, this.#keys)
   }
 
-  #versioned<T>(command: string, key: KeyLike, options: CallOptions | undefined, ttl: Ttl | undefined): Promise<Versioned<T> | undefined> {
-    const touch = (): number | undefined => (ttl === undefined ? undefined : expiry(ttl))
-    return this.#call(
-      command,
-      options,
-      () => this.#execute({ op: 'get', key: this.#key(key), cas: true, touch: touch() }, options),
-      (item) => item && this.#remember<T>(item, this.#key(key)),
-    )
+  #get(key: KeyLike, cas: boolean, touch?: number): Request<'get'> {
+    return { op: 'get', key: this.#key(key), cas, touch }
   }
 
-  #many<R>(
-    command: 'getMulti' | 'getsMulti',
-    keys: Iterable<KeyLike>,
-    options: CallOptions | undefined,
-    result: (item: Item<unknown>, key: Key) => R,
-  ): Promise<Map<string, R>> {
-    let names = new Map<Key, string>()
-    const execute = async (): Promise<readonly (Item<unknown> | undefined)[]> => {
-      names = nameKeys(Array.from(list('keys', keys), (key) => [this.#key(key), key]))
-      if (names.size === 0) return []
-      return this.#execute({ op: 'getMulti', keys: [...names.keys()], cas: command === 'getsMulti' }, options)
-    }
-    return this.#call(command, options, execute, (items) => {
-      const results = new Map<string, R>()
-      let place = 0
-      for (const [key, name] of names) {
-        const item = items[place++]
-        if (item !== undefined) results.set(name, result(item, key))
-      }
-      return results
+  /** One request for all keys; the hits by the keys' names. */
+  #many<R>(command: string, keys: Iterable<KeyLike>, options: CallOptions | undefined, cas: boolean, result: (item: Item, key: Key) => R): Promise<Map<string, R>> {
+    return this.#guard(command, options, async () => {
+      const names = nameKeys(Array.from(list('keys', keys), (key) => [this.#key(key), key]))
+      const wires = [...names.keys()]
+      const items = wires.length === 0 ? [] : await this.#execute({ op: 'getMulti', keys: wires, cas }, options)
+      const hits = new Map<string, R>()
+      items.forEach((item, place) => {
+        const key = wires[place] as Key
+        if (item !== undefined) hits.set(names.get(key) as string, result(item, key))
+      })
+      return hits
     })
   }
 
@@ -322,47 +326,46 @@ export class Client extends EventEmitter<ClientEvents> {
   #each<O extends 'store' | 'delete', R>(
     command: string,
     options: CallOptions | undefined,
-    requests: () => Iterable<[KeyLike, Request<O, unknown>]>,
-    result: (reply: Reply<O, unknown>) => R,
+    build: () => (readonly [KeyLike, Request<O>])[],
+    result: (reply: Reply<O>) => R,
   ): Promise<Map<string, R>> {
-    const execute = async (): Promise<Map<string, R>> => {
-      const latest = new Map<Key, [KeyLike, Request<O, unknown>]>()
-      for (const pair of requests()) latest.set(pair[1].key, pair)
+    return this.#guard(command, options, async () => {
+      const latest = new Map(build().map((pair) => [pair[1].key, pair]))
       const names = nameKeys(Array.from(latest, ([wire, [key]]) => [wire, key]))
-      const work = Array.from(latest.values(), ([, request]) => request)
-      const replies = await executeAll(this.#execute, work, { ...options, timeout: options?.timeout ?? this.#timeout })
-      return new Map(Array.from(names.values(), (name, place) => [name, result(replies[place] as Reply<O, unknown>)]))
-    }
-    return this.#call(command, options, execute, same)
+      const requests = Array.from(latest.values(), ([, request]) => request)
+      const replies = await executeAll(this.#execute, requests, { ...options, timeout: options?.timeout ?? this.#timeout })
+      return new Map(Array.from(names.values(), (name, place) => [name, result(replies[place] as Reply<O>)]))
+    })
   }
 
   #store(mode: StoreMode, key: KeyLike, value: unknown, options: CasOptions | undefined): Promise<boolean> {
-    return this.#call(mode, options, () => this.#execute(this.#storeRequest(mode, key, value, options), options), isStored)
+    return this.#call(mode, options, () => this.#storing(mode, key, value, options), isStored)
   }
 
-  #storeRequest(mode: StoreMode, key: KeyLike, value: unknown, options: CasOptions | undefined): Request<'store', unknown> {
+  #storing(mode: StoreMode, key: KeyLike, value: unknown, options: CasOptions | undefined): Request<'store'> {
     const wire = this.#key(key)
     const cas = mode === 'cas' ? casId(options?.cas ?? this.#casIds?.get(wire)) : undefined
-    return { op: 'store', mode, key: wire, item: { value, flags: 0, cas }, expires: expiry(options?.ttl ?? 0) }
+    const item = this.#values.encode({ value, flags: 0, cas }, mode, options)
+    return { op: 'store', mode, key: wire, item, expires: expiry(options?.ttl ?? 0) }
   }
 
   #count<N extends number | bigint>(command: 'incr' | 'decr', key: KeyLike, delta: N, options: CountOptions | undefined): Promise<N | undefined> {
-    const request = (): Request<'count', unknown> => {
+    const build = (): Request<'count'> => {
       const initial = options?.initial === undefined ? undefined : initialCount(options.initial)
       return { op: 'count', key: this.#key(key), ...step(delta, command === 'decr'), initial, expires: expiry(options?.ttl ?? 0) }
     }
-    const result = (count: bigint | undefined): N | undefined => (count === undefined ? undefined : countLike(delta, count))
-    return this.#call(command, options, () => this.#execute(request(), options), result)
+    return this.#call(command, options, build, (count) => (count === undefined ? undefined : countLike(delta, count)))
   }
 
-  #remember<T>(item: Item<unknown>, key: Key): Versioned<T> {
+  readonly #value = (item: Item | undefined, { key }: Request<'get'>): unknown => item && decodeItem(this.#values, item, key).value
+
+  readonly #versioned = (item: Item | undefined, { key }: Request<'get'>): Versioned<unknown> | undefined => item && this.#version(item, key)
+
+  #version(item: Item, key: Key): Versioned<unknown> {
+    const { value } = decodeItem(this.#values, item, key)
     if (item.cas !== undefined) this.#casIds?.remember(key, item.cas)
-    return { value: item.value, cas: item.cas } as Versioned<T>
+    return { value, cas: item.cas as bigint }
   }
-}
-
-function valueOf<T>(item: Item<unknown> | undefined): T | undefined {
-  return item?.value as T | undefined
 }
 
 function isStored(status: StoreStatus): boolean {

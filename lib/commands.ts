@@ -2,8 +2,8 @@
 import type { Buffer } from 'node:buffer'
 
 /**
- * The vocabulary: every operation that a driver can be asked for, as plain data. Drivers, middleware and the client are
- * tables or functions over it. It is generic in what a value is: bytes below the serialization, anything above.
+ * The vocabulary: every operation that a driver can be asked for, as plain data. Drivers, layers and the client are tables
+ * or functions over it. Keys and values are bytes here: the client makes them so, see key.ts and codec.ts.
  */
 
 /**
@@ -12,7 +12,7 @@ import type { Buffer } from 'node:buffer'
  */
 export type Key = string
 
-/** What a server stores under a key. */
+/** What a server stores under a key. Outside the vocabulary, on the caller's side of a codec, a value can be anything. */
 export interface Item<Value = Buffer> {
   readonly value: Value
   /** The 32 bits that say what the bytes of the value mean: see flags.ts. */
@@ -28,13 +28,13 @@ export type StoreMode = 'set' | 'add' | 'replace' | 'append' | 'prepend' | 'cas'
 export type StoreStatus = 'stored' | 'not-stored' | 'exists' | 'not-found'
 
 /** Each operation's arguments and its reply. Times to live are in the form that expiry.ts makes of them. */
-export interface Commands<Value = Buffer> {
+export interface Commands {
   /** One key. `cas`: also ask for the cas id. `touch`: give the item this time to live as well (`gat`). */
-  get: { args: { key: Key; cas: boolean; touch?: number | undefined }; reply: Item<Value> | undefined }
+  get: { args: { key: Key; cas: boolean; touch?: number | undefined }; reply: Item | undefined }
   /** Many different keys: the reply has one place for each, in the order of the keys, `undefined` for a miss. */
-  getMulti: { args: { keys: readonly Key[]; cas: boolean }; reply: readonly (Item<Value> | undefined)[] }
+  getMulti: { args: { keys: readonly Key[]; cas: boolean }; reply: readonly (Item | undefined)[] }
   /** `append` and `prepend` leave flags and time to live as they are. `item.cas` belongs to mode `cas` alone. */
-  store: { args: { mode: StoreMode; key: Key; item: Item<Value>; expires: number }; reply: StoreStatus }
+  store: { args: { mode: StoreMode; key: Key; item: Item; expires: number }; reply: StoreStatus }
   delete: { args: { key: Key }; reply: boolean }
   touch: { args: { key: Key; expires: number }; reply: boolean }
   /** `down`: decrement. Without `initial` a missing key gives `undefined`; with it the item is made, and the reply is `initial`. */
@@ -54,12 +54,10 @@ export interface Commands<Value = Buffer> {
 export type Op = keyof Commands
 
 /** What is asked of a driver: the operation and its arguments in one object. */
-export type Request<O extends Op = Op, Value = Buffer> = {
-  [K in O]: { readonly op: K } & Readonly<Commands<Value>[K]['args']>
-}[O]
+export type Request<O extends Op = Op> = { [K in O]: { readonly op: K } & Readonly<Commands[K]['args']> }[O]
 
 /** What a driver answers. */
-export type Reply<O extends Op = Op, Value = Buffer> = { [K in O]: Commands<Value>[K]['reply'] }[O]
+export type Reply<O extends Op = Op> = { [K in O]: Commands[K]['reply'] }[O]
 
 /** What a caller may say about one call, whatever the command. */
 export interface CallOptions {
@@ -69,18 +67,12 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What travels beside a request: its caller's options. */
-export interface Call extends CallOptions {
-  /** See the client's option of that name; for storage commands alone. */
-  readonly minCompressLength?: number | undefined
-}
-
 /** The one verb: does what a request asks for. It rejects, it never throws, and it settles within the call's deadline. */
-export type Execute<Value = Buffer> = <O extends Op>(request: Request<O, Value>, call?: Call) => Promise<Reply<O, Value>>
+export type Execute = <O extends Op>(request: Request<O>, call?: CallOptions) => Promise<Reply<O>>
 
 /** The name that a caller knows a request by: `gets`, `add`, `decr`, … */
-export function commandName<O extends Op>(asked: Request<O, unknown>): string {
-  const request: Request<Op, unknown> = asked as Request<Op, unknown>
+export function commandName<O extends Op>(asked: Request<O>): string {
+  const request = asked as Request
   switch (request.op) {
     case 'get':
       return `${request.touch === undefined ? 'get' : 'gat'}${request.cas ? 's' : ''}`

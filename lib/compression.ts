@@ -24,8 +24,8 @@ export interface CompressionLimits {
 /** Bytes to fewer bytes, where that is asked for and true. */
 export function compression(compressor: Compressor, { minLength, maxLength }: CompressionLimits): Codec {
   return {
-    encode(item, mode, call) {
-      const least = call?.minCompressLength ?? minLength
+    encode(item, mode, options) {
+      const least = options?.minCompressLength ?? minLength
       const { length } = item.value
       // The server puts appended bytes behind what it has, compressed or not: they stay as they are.
       if (least === 0 || length < least || length > maxLength || mode === 'append' || mode === 'prepend') return item

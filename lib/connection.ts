@@ -3,7 +3,7 @@ import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { Alarm } from './alarm.ts'
 import { ByteReader } from './byte-reader.ts'
-import { commandName, type Call, type Op, type Reply, type Request } from './commands.ts'
+import { commandName, type CallOptions, type Op, type Reply, type Request } from './commands.ts'
 import { more, type Endpoint, type Protocol } from './driver.ts'
 import {
   complete,
@@ -65,7 +65,7 @@ export class Connection<Frame> {
     this.#events = events
     this.socket = openSocket(endpoint, {
       open: () => this.#open(),
-      data: (chunk) => this.#receive(chunk),
+      data: (bytes, length) => this.#receive(bytes, length),
       drain: () => this.#flush(),
       end: () => this.end(this.#closedByServer()),
       error: (error) => this.end(this.#broken(error)),
@@ -86,13 +86,13 @@ export class Connection<Frame> {
     return new Promise((resolve, reject) => this.#opening.push({ resolve, reject }))
   }
 
-  execute<O extends Op>(request: Request<O>, call: Call | undefined): Promise<Reply<O>> {
+  execute<O extends Op>(request: Request<O>, call: CallOptions | undefined): Promise<Reply<O>> {
     return new Promise((resolve, reject) => {
       // What throws here rejects the promise, before anything of the request is queued.
       const bytes = this.#protocol.encode[request.op](request)
       const fold = this.#protocol.decode[request.op](request)
       const timeout = call?.timeout ?? this.#endpoint.timeout
-      const pending: Pending<Frame> = new Pending<Frame, O>(request, bytes, fold, { resolve, reject }, this.#turn(), timeout)
+      const pending: Pending<Frame> = new Pending<Frame, O>(request, bytes, fold, resolve, reject, this.#turn(), timeout)
       this.#admit(pending)
       if (call?.signal !== undefined) pending.watch(call.signal, () => this.#abandoned(pending))
       this.#outbox.push(pending)
@@ -128,11 +128,13 @@ export class Connection<Frame> {
     if (this.#flushing) return this.#now
     this.#flushing = true
     // Not a microtask: those of the whole turn come first, so that callers behind promises of their own are in time.
-    process.nextTick(() => {
-      this.#flushing = false
-      this.#flush()
-    })
+    process.nextTick(this.#endTurn)
     return (this.#now = performance.now())
+  }
+
+  readonly #endTurn = (): void => {
+    this.#flushing = false
+    this.#flush()
   }
 
   #admit({ size }: Pending<Frame>): void {
@@ -156,10 +158,10 @@ export class Connection<Frame> {
     return !pending.settled
   }
 
-  #receive(chunk: Buffer): void {
+  #receive(bytes: Buffer, length: number): void {
     const reader = this.#reader
     try {
-      if (this.open) reader.feed(chunk)
+      if (this.open) reader.feed(bytes, length)
       while (this.open && reader.ready) {
         const frame = this.#protocol.frame(reader, this.#endpoint.maxReplyLength)
         if (frame === undefined) break

@@ -3,7 +3,7 @@ import { MemcacheDriverError, MemcacheOverloadError, MemcacheSocketError } from 
 import type { Middleware } from './middleware.ts'
 
 /** What each operation answers when there is nothing to answer with. */
-const MISSES: { readonly [O in Op]: (request: Request<O>) => Reply<O, never> } = {
+const MISSES: { readonly [O in Op]: (request: Request<O>) => Reply<O> } = {
   get: () => undefined,
   getMulti: ({ keys }) => keys.map(() => undefined),
   store: () => 'not-stored',
@@ -20,14 +20,12 @@ const MISSES: { readonly [O in Op]: (request: Request<O>) => Reply<O, never> } =
  * Faults of the connection and refusals of the server become a miss, as cache-only users like it. Bad arguments, values
  * that cannot be decoded and commands that do not exist still reject: those are mistakes, not faults.
  */
-export function errorAsMiss<Value>(): Middleware<Value> {
-  return (next) => async (request, call) => {
-    try {
-      return await next(request, call)
-    } catch (error) {
-      if (!isFault(error)) throw error
-      return MISSES[request.op](request as Request<typeof request.op>)
-    }
+export const errorAsMiss: Middleware = (next) => async (request, call) => {
+  try {
+    return await next(request, call)
+  } catch (error) {
+    if (!isFault(error)) throw error
+    return MISSES[request.op](request)
   }
 }
 

@@ -2,7 +2,7 @@
 
 export { Client, type ClientEvents, type Versioned } from './client.ts'
 export type { CasOptions, CountOptions, StoreOptions } from './call-options.ts'
-export type { Call, CallOptions, Commands, Execute, Item, Key, Op, Reply, Request, StoreMode, StoreStatus } from './commands.ts'
+export type { CallOptions, Commands, Execute, Item, Key, Op, Reply, Request, StoreMode, StoreStatus } from './commands.ts'
 export type { Compressor } from './compression.ts'
 export { more, type Backend, type Bytes, type Driver, type DriverFactory, type Endpoint, type Fold, type Protocol } from './driver.ts'
 export {
@@ -24,7 +24,7 @@ export {
 export type { Ttl } from './expiry.ts'
 export { flags } from './flags.ts'
 export type { KeyLike } from './key.ts'
-export { intercept, type Handler, type Handlers, type Middleware } from './middleware.ts'
+export { intercept, type Handler, type Middleware } from './middleware.ts'
 export type { ClientOptions } from './options.ts'
 export type { Serializer } from './serialization.ts'
 export type { ByteReader } from './byte-reader.ts'

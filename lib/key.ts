@@ -6,9 +6,10 @@ import { MemcacheKeyError } from './errors.ts'
 /** A key as the caller writes it: text (sent as UTF-8), or a Buffer with the very bytes. */
 export type KeyLike = string | Buffer
 
-// A key of these bytes would be two keys, or end the command line and start another: space, control characters, DEL.
+/** What most keys are made of entirely, so that nothing else about their bytes has to be checked. */
+const NOT_PLAIN = /[^\x21-\x7e]/
+/** A key with one of these would be two keys, or end its command line and begin another: space, control characters, DEL. */
 const FORBIDDEN = /[\x00-\x20\x7f]/
-const NOT_ASCII = /[^\x00-\x7f]/
 
 /** What a client asks of its keys. */
 export interface KeyRules {
@@ -24,13 +25,8 @@ export interface KeyRules {
  * characters, or has a lone surrogate, which UTF-8 cannot say.
  */
 export function wireKey(key: KeyLike, { prefix, maxLength }: KeyRules): Key {
-  const bytes = keyBytes(key)
-  if (bytes.length === 0) throw new MemcacheKeyError('the key is empty')
-  const forbidden = FORBIDDEN.exec(bytes)
-  if (forbidden !== null) {
-    const byte = bytes.charCodeAt(forbidden.index).toString(16).padStart(2, '0')
-    throw new MemcacheKeyError(`the key ${show(key)} has byte 0x${byte} at ${forbidden.index}: blanks and control characters are not allowed`)
-  }
+  const bytes = typeof key === 'string' && !NOT_PLAIN.test(key) ? key : checkedBytes(key)
+  if (bytes === '') throw new MemcacheKeyError('the key is empty')
   const whole = prefix + bytes
   if (whole.length > maxLength) {
     throw new MemcacheKeyError(`the key ${show(key)} is ${whole.length} bytes long, prefix included: at most ${maxLength} are allowed`)
@@ -43,15 +39,20 @@ export function wirePrefix(prefix: string, maxLength: number): Key {
   return prefix === '' ? '' : wireKey(prefix, { prefix: '', maxLength: maxLength - 1 })
 }
 
-/** The bytes of a key as latin1 text. */
+/** The bytes of a key as latin1 text, none of them forbidden. */
+function checkedBytes(key: KeyLike): Key {
+  const bytes = keyBytes(key)
+  const forbidden = FORBIDDEN.exec(bytes)
+  if (forbidden === null) return bytes
+  const byte = bytes.charCodeAt(forbidden.index).toString(16).padStart(2, '0')
+  throw new MemcacheKeyError(`the key ${show(key)} has byte 0x${byte} at ${forbidden.index}: blanks and control characters are not allowed`)
+}
+
 function keyBytes(key: KeyLike): Key {
-  if (typeof key === 'string') {
-    if (!NOT_ASCII.test(key)) return key
-    if (!key.isWellFormed()) throw new MemcacheKeyError(`the key ${show(key)} has a lone surrogate, which has no bytes in UTF-8`)
-    return Buffer.from(key, 'utf8').toString('latin1')
-  }
   if (Buffer.isBuffer(key)) return key.toString('latin1')
-  throw new MemcacheKeyError(`a key is a string or a Buffer, not ${key === null ? 'null' : typeof key}`)
+  if (typeof key !== 'string') throw new MemcacheKeyError(`a key is a string or a Buffer, not ${key === null ? 'null' : `a ${typeof key}`}`)
+  if (!key.isWellFormed()) throw new MemcacheKeyError(`the key ${show(key)} has a lone surrogate, which has no bytes in UTF-8`)
+  return Buffer.from(key, 'utf8').toString('latin1')
 }
 
 /**

@@ -1,10 +1,9 @@
 import type { Op, Reply, Request } from './commands.ts'
 import type { Bytes, Fold } from './driver.ts'
 
-/** The two ends of a promise. */
-interface Settle<R> {
-  resolve(reply: R): void
-  reject(reason: unknown): void
+/** Written as a method, so that a request of one operation can stand in a queue of requests of any. */
+interface Resolve<O extends Op> {
+  resolve(reply: Reply<O>): void
 }
 
 /** A request from its call until its reply: what has to be written, how its reply is read, and whom it is owed to. */
@@ -21,14 +20,16 @@ export class Pending<Frame, O extends Op = Op> {
   readonly timeout: number
   /** The promise is settled. A reply that still comes has its place in the order all the same: it is read and dropped. */
   settled = false
-  readonly #promise: Settle<Reply<O>>
+  readonly #resolve: Resolve<O>['resolve']
+  readonly #reject: (reason: unknown) => void
   #unwatch: (() => void) | undefined
 
   constructor(
     request: Request<O>,
     bytes: Bytes,
     fold: Fold<Reply<O>, Frame>,
-    promise: Settle<Reply<O>>,
+    resolve: Resolve<O>['resolve'],
+    reject: (reason: unknown) => void,
     started: number,
     timeout: number,
   ) {
@@ -36,17 +37,18 @@ export class Pending<Frame, O extends Op = Op> {
     this.bytes = bytes
     this.size = byteLength(bytes)
     this.fold = fold
-    this.#promise = promise
+    this.#resolve = resolve
+    this.#reject = reject
     this.deadline = started + timeout
     this.timeout = timeout
   }
 
   resolve(reply: Reply<O>): void {
-    if (this.#settle()) this.#promise.resolve(reply)
+    if (this.#settle()) this.#resolve(reply)
   }
 
   reject(reason: unknown): void {
-    if (this.#settle()) this.#promise.reject(reason)
+    if (this.#settle()) this.#reject(reason)
   }
 
   /** Rejects with the signal's reason as soon as it is aborted, and then calls `abandoned`. */

@@ -1,6 +1,7 @@
 /// <reference types="node" preserve="true" />
 import { Buffer, isUtf8 } from 'node:buffer'
 import type { Codec } from './codec.ts'
+import type { Item } from './commands.ts'
 import { MemcacheError, MemcacheValueError } from './errors.ts'
 import { flags } from './flags.ts'
 
@@ -20,8 +21,8 @@ export interface Serializer {
 export function serialization(serializer: Serializer): Codec<unknown, Buffer> {
   return {
     encode(item, mode) {
-      const plain = encodePlain(item.value)
-      if (plain !== undefined) return { ...plain, cas: item.cas }
+      const plain = encodePlain(item)
+      if (plain !== undefined) return plain
       if (mode === 'append' || mode === 'prepend') {
         throw new MemcacheValueError(`${mode} takes a string, a Buffer, a whole number or a bigint: the server only puts bytes together`)
       }
@@ -36,18 +37,19 @@ export function serialization(serializer: Serializer): Codec<unknown, Buffer> {
 }
 
 /** The bytes of a value that needs no serializer; `undefined` for one that does. */
-function encodePlain(value: unknown): { value: Buffer; flags: number } | undefined {
+function encodePlain({ value, cas }: Item<unknown>): Item | undefined {
   switch (typeof value) {
     case 'string':
-      return { value: encodeString(value), flags: flags.string }
+      return { value: encodeString(value), flags: flags.string, cas }
     case 'number': // -0 would come back as 0
-      return Number.isSafeInteger(value) && !Object.is(value, -0) ? { value: Buffer.from(String(value)), flags: flags.integer } : undefined
+      if (!Number.isSafeInteger(value) || Object.is(value, -0)) return undefined
+      return { value: Buffer.from(String(value)), flags: flags.integer, cas }
     case 'bigint':
-      return { value: Buffer.from(String(value)), flags: flags.long }
+      return { value: Buffer.from(String(value)), flags: flags.long, cas }
     case 'undefined':
       throw new MemcacheValueError('undefined cannot be stored: it is what a miss gives')
     default:
-      return Buffer.isBuffer(value) ? { value, flags: flags.bytes } : undefined
+      return Buffer.isBuffer(value) ? { value, flags: flags.bytes, cas } : undefined
   }
 }
 

@@ -7,8 +7,8 @@ import type { Endpoint } from './driver.ts'
 export interface SocketEvents {
   /** The connection stands. */
   open(): void
-  /** What was read. The bytes are only good until this returns. */
-  data(chunk: Buffer): void
+  /** What was read: the first `length` of these bytes, which are only good until this returns. */
+  data(bytes: Buffer, length: number): void
   /** Everything written is with the kernel: there is room for more. */
   drain(): void
   /** The server has closed its side, or the socket is gone. */
@@ -34,7 +34,7 @@ export function openSocket(endpoint: Endpoint, events: SocketEvents): Socket {
     onread: {
       buffer: slab,
       callback: (length) => {
-        events.data(slab.subarray(0, length))
+        events.data(slab, length)
         return true
       },
     },

@@ -1,6 +1,6 @@
 /// <reference types="node" preserve="true" />
 import type { Socket } from 'node:net'
-import type { Call, Execute, Op, Reply, Request } from './commands.ts'
+import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
 import { Connection } from './connection.ts'
 import type { Driver, DriverFactory, Endpoint, Protocol } from './driver.ts'
 import { MemcacheClosedError, MemcacheError, MemcacheSocketError } from './errors.ts'
@@ -50,7 +50,7 @@ class Wire<Frame> implements Driver {
     return this.#connection.whenOpen()
   }
 
-  execute: Execute = <O extends Op>(request: Request<O>, call?: Call): Promise<Reply<O>> => {
+  execute: Execute = <O extends Op>(request: Request<O>, call?: CallOptions): Promise<Reply<O>> => {
     if (this.#connection === undefined) {
       const pause = this.#pausedUntil - performance.now()
       if (pause > 0) return Promise.reject(this.#paused(pause))

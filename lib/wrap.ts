@@ -1,4 +1,4 @@
-import { commandName, type Call, type Execute, type Op, type Reply, type Request } from './commands.ts'
+import { commandName, type CallOptions, type Execute, type Op, type Reply, type Request } from './commands.ts'
 import type { Backend, Driver, DriverFactory, Endpoint } from './driver.ts'
 import { MemcacheDriverError, MemcacheError, MemcacheOverloadError, MemcacheTimeoutError, MemcacheUnsupportedError } from './errors.ts'
 
@@ -34,7 +34,7 @@ class Wrapped implements Driver {
     return this.#connecting
   }
 
-  readonly execute: Execute = <O extends Op>(request: Request<O>, call?: Call): Promise<Reply<O>> =>
+  readonly execute: Execute = <O extends Op>(request: Request<O>, call?: CallOptions): Promise<Reply<O>> =>
     new Promise((resolve, reject) => {
       const command = this.#backend.commands[request.op]
       if (command === undefined) throw new MemcacheUnsupportedError(`the ${this.#name} driver has no "${commandName(request)}"`)
@@ -70,7 +70,7 @@ class Wrapped implements Driver {
   }
 
   /** Sees to it that a call settles by its deadline, its signal or the end of the connection. Gives what ends the watch. */
-  #watch<O extends Op>(request: Request<O>, call: Call | undefined, reject: (reason: unknown) => void): () => void {
+  #watch<O extends Op>(request: Request<O>, call: CallOptions | undefined, reject: (reason: unknown) => void): () => void {
     const timeout = call?.timeout ?? this.#endpoint.timeout
     const signal = call?.signal
     const fail = (reason: unknown): void => {
