@@ -84,7 +84,7 @@ export function contract(t: Test, subject: Subject): void {
       await client.close()
       await running.stop()
     })
-    
+
     const supported = (Object.keys(CALLS) as Command[]).filter((command) => !subject.unsupported.includes(command))
     if (supported.includes('flushAll')) await client.flushAll()
 
@@ -103,13 +103,13 @@ export function contract(t: Test, subject: Subject): void {
       })
     }
 
-    feature('what the driver cannot do rejects with MemcacheUnsupportedError', [], async (t, { client }) => {
-      for (const command of subject.unsupported) {
+    for (const command of subject.unsupported) {
+      feature(`${command} rejects with MemcacheUnsupportedError`, [], async (t, { client }) => {
         const error = await rejection(CALLS[command](client))
-        t.ok(error instanceof MemcacheUnsupportedError, `${command}: ${error.name}`)
+        t.ok(error instanceof MemcacheUnsupportedError)
         t.match(error, { command, sent: false, code: 'ERR_MEMCACHE_UNSUPPORTED' })
-      }
-    })
+      })
+    }
     for (const section of [reading, storing, counting, values, clientOptions, administration, expiring]) section(feature)
   })
 }
