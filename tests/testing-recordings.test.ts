@@ -210,6 +210,18 @@ t.test('a sample of the recordings, at memcached itself', { skip: noMemcached },
   }
 })
 
+t.test('the names of all statistics, at memcached and at the embedded server', { skip: noMemcached }, async (t) => {
+  const names = async (port: number, section: string): Promise<string[]> => {
+    const { response } = await play(port, ['set a 0 0 1\r\n1\r\nset b 1 0 100\r\n', `${'x'.repeat(100)}\r\nget a\r\n`, `stats${section}\r\n`])
+    return response.split('\r\n').map((line) => line.replace(/^(STAT )(?:\d+:(?=[als]))?(\S+) .*/, '$1$2'))
+  }
+  await using real = await startMemcached(['-o', 'track_sizes'])
+  await using embedded = await startServer({ trackSizes: true })
+  for (const section of ['', ' settings', ' items', ' slabs', ' sizes', ' conns', ' extstore', ' detail dump', ' bogus']) {
+    t.same(await names(embedded.port, section), await names(real.port, section), `stats${section}`)
+  }
+})
+
 // Random programs: mostly sensible lines about few keys, with every part now and then replaced by something odd.
 const LONG_KEY = 'k'.repeat(250)
 const key = fc.constantFrom('a', 'b', 'n', 'n', 'a', 'p:x', LONG_KEY, `${LONG_KEY}k`, 'a\x01', '\xe9\xff', '')

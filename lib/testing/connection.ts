@@ -10,6 +10,8 @@ export class Connection implements Peer {
   readonly id: number
   readonly address: string
   readonly replies: ReplyQueue
+  /** Resolves once the socket is closed. */
+  readonly closed: Promise<void>
   lastCommandAt: number
   #socket: Socket
   #gate: ReplyGate
@@ -32,12 +34,20 @@ export class Connection implements Peer {
       store.counters.bytes_read += chunk.length
       session.receive(chunk)
     })
-    // The client is done sending; what it is owed still goes out.
-    socket.on('end', () => { this.close() })
+    // The client is done sending. What it is owed still goes out, unless nobody can say when that will be.
+    socket.on('end', () => {
+      if (faults.stalled) this.destroy(false)
+      else this.close()
+    })
     socket.on('drain', () => { socket.resume() })
     // A connection that breaks needs no report: 'close' follows.
     socket.on('error', () => {})
-    socket.on('close', () => { faults.forget(this.#gate) })
+    this.closed = new Promise((resolve) => {
+      socket.on('close', () => {
+        faults.forget(this.#gate)
+        resolve()
+      })
+    })
   }
 
   close(): void {

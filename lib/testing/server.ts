@@ -26,7 +26,10 @@ export interface TestServer extends AsyncDisposable {
   readonly connectionsAccepted: number
   /** Forgets all items, cas ids and statistics, as if just started. Connections and faults stay as they are. */
   clear(): void
-  /** Accepts and reads as ever, and runs what it reads, but answers nothing until `resume()`. */
+  /**
+   * Accepts and reads as ever, and runs what it reads, but answers nothing until `resume()`. A client that ends its
+   * connection meanwhile is not owed anything any more.
+   */
   stall(): void
   /** Ends `stall()`: all replies owed are sent, in order. */
   resume(): void
@@ -61,6 +64,9 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   return server
 }
 
+/** `stats conns` numbers connections as memcached does: by file descriptor, of which the first are taken. */
+const FIRST_CONNECTION_ID = 23
+
 class EmbeddedServer implements TestServer {
   connectionsAccepted = 0
   #settings: Settings
@@ -69,7 +75,8 @@ class EmbeddedServer implements TestServer {
   #connections = new Set<Connection>()
   #store: ItemStore
   #prefixes = new PrefixCounters()
-  #nextId = 23
+  #nextId = FIRST_CONNECTION_ID
+  #closing: Promise<void> | undefined
 
   constructor(settings: Settings) {
     this.#settings = settings
@@ -138,14 +145,20 @@ class EmbeddedServer implements TestServer {
     this.#faults.closeAfter(count)
   }
 
-  async close(): Promise<void> {
-    if (this.#listener.listening) this.#listener.close()
-    this.dropConnections()
-    if (this.#connections.size > 0) await once(this.#listener, 'close')
+  close(): Promise<void> {
+    this.#closing ??= this.#end()
+    return this.#closing
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  async #end(): Promise<void> {
+    const stopped = new Promise<void>((resolve) => { this.#listener.close(() => { resolve() }) })
+    const closed = [...this.#connections].map((connection) => connection.closed)
+    this.dropConnections()
+    await Promise.all([stopped, ...closed])
   }
 
   #accept(socket: Socket): void {
@@ -153,7 +166,8 @@ class EmbeddedServer implements TestServer {
     if (this.#connections.size >= this.#settings.maxConnections) {
       this.#store.counters.rejected_connections++
       socket.on('error', () => {})
-      socket.end('ERROR Too many open connections\r\n', () => { socket.destroy() })
+      socket.write('ERROR Too many open connections\r\n')
+      socket.destroySoon()
       return
     }
     this.#store.counters.total_connections++
@@ -166,6 +180,6 @@ class EmbeddedServer implements TestServer {
     }
     const connection = new Connection(this.#nextId++, socket, engine, this.#faults, openSession)
     this.#connections.add(connection)
-    socket.on('close', () => { this.#connections.delete(connection) })
+    void connection.closed.then(() => this.#connections.delete(connection))
   }
 }
