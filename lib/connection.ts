@@ -14,6 +14,7 @@ import {
   MemcacheProtocolError,
   MemcacheSocketError,
   MemcacheTimeoutError,
+  MemcacheValueError,
 } from './errors.ts'
 import { Fifo } from './fifo.ts'
 import { Outbox } from './outbox.ts'
@@ -153,6 +154,8 @@ export class Connection<Frame> {
 
   /** Whether a request is still to be written, now that it is its turn: one that is settled is not sent at all. */
   readonly #leave = (pending: Pending<Frame>): boolean => {
+    // Its line announces the old length: with less data the next command would be read as the rest of the value.
+    if (!pending.intact) pending.reject(new MemcacheValueError('the Buffer has changed its length since it was given'))
     if (pending.settled) this.#pendingBytes -= pending.size
     else this.#awaiting.push(pending)
     return !pending.settled
@@ -170,7 +173,8 @@ export class Connection<Frame> {
       reader.keep()
     } catch (error) {
       const fault = error instanceof MemcacheError ? error : new MemcacheProtocolError('a reply could not be read', { cause: error })
-      this.#awaiting.peek()?.reject(complete(fault, { sent: true }))
+      complete(fault, { server: this.#endpoint.name, sent: true })
+      this.#awaiting.peek()?.reject(fault)
       this.end(fault)
     }
   }
@@ -219,6 +223,7 @@ export class Connection<Frame> {
    * within `timeout` is not worth waiting for. A caller's own shorter deadline says nothing of the server.
    */
   #expire(): void {
+    if (this.#state === 'ended') return
     const now = performance.now()
     const head = this.#awaiting.peek()
     const { timeout } = this.#endpoint

@@ -1,3 +1,4 @@
+import { onAbort } from './abort-watch.ts'
 import type { Op, Reply, Request } from './commands.ts'
 import type { Bytes, Fold } from './driver.ts'
 
@@ -43,6 +44,11 @@ export class Pending<Frame, O extends Op = Op> {
     this.timeout = timeout
   }
 
+  /** Whether what has to be written is still as long as it was: the memory of a caller's Buffer can be resized or given away. */
+  get intact(): boolean {
+    return typeof this.bytes === 'string' || byteLength(this.bytes) === this.size
+  }
+
   resolve(reply: Reply<O>): void {
     if (this.#settle()) this.#resolve(reply)
   }
@@ -53,12 +59,10 @@ export class Pending<Frame, O extends Op = Op> {
 
   /** Rejects with the signal's reason as soon as it is aborted, and then calls `abandoned`. */
   watch(signal: AbortSignal, abandoned: () => void): void {
-    const abort = (): void => {
+    this.#unwatch = onAbort(signal, () => {
       this.reject(signal.reason)
       abandoned()
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    this.#unwatch = () => signal.removeEventListener('abort', abort)
+    })
   }
 
   #settle(): boolean {

@@ -1,3 +1,4 @@
+import { onAbort } from './abort-watch.ts'
 import { commandName, type CallOptions, type Execute, type Op, type Reply, type Request } from './commands.ts'
 import type { Backend, Driver, DriverFactory, Endpoint } from './driver.ts'
 import { MemcacheDriverError, MemcacheError, MemcacheOverloadError, MemcacheTimeoutError, MemcacheUnsupportedError } from './errors.ts'
@@ -81,14 +82,13 @@ class Wrapped implements Driver {
       const command = commandName(request)
       fail(new MemcacheTimeoutError(`no reply to "${command}" within ${timeout} ms`, { sent: true }))
     }
-    const abort = (): void => fail(signal?.reason)
     const timer = setTimeout(late, timeout)
+    const unwatch = signal && onAbort(signal, () => fail(signal.reason))
     const end = (): void => {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', abort)
+      unwatch?.()
       this.#pending.delete(fail)
     }
-    signal?.addEventListener('abort', abort, { once: true })
     this.#pending.add(fail)
     return end
   }
