@@ -4,12 +4,14 @@ import t from 'tap'
 import { Report, useColour } from '../docs/examples/demo/report.ts'
 import { MemcacheSocketError } from '../lib/index.ts'
 import { startServer } from '../lib/testing/index.ts'
+import { outsideTap } from './support/outside-tap.ts'
 import { freePort, startMemcached, withoutMemcached } from './support/servers.ts'
 
 /** The demo as `npm run demo` runs it, in a process of its own that has to end by itself. */
 async function demo(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
   const script = fileURLToPath(new URL('../docs/examples/demo.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 })
+  const command = outsideTap(process.execPath, ['--import', 'tsx', script, ...args])
+  const child = spawn(...command, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 })
   let out = ''
   let err = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
