@@ -1,0 +1,189 @@
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import * as ermc from '../lib/index.ts'
+import { outsideTap } from './support/outside-tap.ts'
+import { root } from './support/pages.ts'
+
+/** The package as its users get it: packed, installed into an empty folder, and used in each way. */
+
+t.setTimeout(150_000)
+
+const work = mkdtempSync(join(tmpdir(), 'ermc-package-'))
+t.teardown(() => rmSync(work, { recursive: true, force: true }))
+const consumer = join(work, 'consumer')
+
+/** Runs a program to its end; gives all it said, and fails if it failed. */
+function run(cwd: string, program: string, ...args: string[]): string {
+  const { npm_config_local_prefix: _, ...env } = process.env // that of an outer npm, which would install into its own folder
+  const { status, error, stdout, stderr } = spawnSync(...outsideTap(program, args), { cwd, env, encoding: 'utf8', timeout: 120_000 })
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}: ${error?.message ?? ''}${stdout}${stderr}`)
+  return stdout + stderr
+}
+
+function node(cwd: string, ...args: string[]): string {
+  return run(cwd, process.execPath, ...args)
+}
+
+/** Packs a copy of the sources, so that whatever else uses dist/ at the moment is not disturbed. */
+function pack(): string {
+  const sources = join(work, 'sources')
+  mkdirSync(sources)
+  for (const name of readdirSync(root)) {
+    if (name === 'node_modules' || name === 'dist' || name.startsWith('.') || name.endsWith('.tgz')) continue
+    cpSync(join(root, name), join(sources, name), { recursive: true })
+  }
+  symlinkSync(join(root, 'node_modules'), join(sources, 'node_modules'))
+  run(sources, 'npm', 'pack', '--pack-destination', work)
+  const tarball = readdirSync(work).find((name) => name.endsWith('.tgz'))
+  if (tarball === undefined) throw new Error('npm pack has made no tarball')
+  return join(work, tarball)
+}
+
+const tarball = pack()
+
+t.test('what is in it', async (t) => {
+  const files = run(work, 'tar', '-tzf', tarball).trim().split('\n').map((name) => name.replace(/^package\//, ''))
+  const [code, rest] = [files.filter((name) => name.startsWith('dist/')), files.filter((name) => !name.startsWith('dist/'))]
+  t.same(rest.sort(), ['LICENSE', 'README.md', 'package.json'])
+  for (const name of code) t.match(name, /^dist\/(esm|cjs)\/((lib|drivers|serializers)\/[a-z0-9/-]+(\.d\.ts|\.js|\.js\.map)|package\.json)$/)
+  for (const format of ['esm', 'cjs']) {
+    for (const folder of ['lib', 'lib/testing', 'drivers', 'serializers']) {
+      for (const source of readdirSync(join(root, folder)).filter((name) => name.endsWith('.ts'))) {
+        const stem = `dist/${format}/${folder}/${source.slice(0, -'.ts'.length)}`
+        t.same(code.filter((name) => name.startsWith(`${stem}.`)).sort(), [`${stem}.d.ts`, `${stem}.js`, `${stem}.js.map`])
+      }
+    }
+  }
+})
+
+t.test('installed into an empty folder', async (t) => {
+  mkdirSync(consumer)
+  writeFileSync(join(consumer, 'package.json'), '{ "name": "consumer", "private": true }')
+  run(consumer, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', tarball)
+  t.same(readdirSync(join(consumer, 'node_modules')).filter((name) => !/^[.@]/.test(name)), ['ermc', 'lz4-napi'], 'with one dependency')
+  const map = JSON.parse(readFileSync(join(consumer, 'node_modules/ermc/dist/esm/lib/client.js.map'), 'utf8')) as { sourcesContent?: string[] }
+  t.match(map.sourcesContent?.[0], 'export class Client', 'the maps have the sources in them')
+})
+
+/** Stores and reads through the package, compressed too; lz4-napi may not be there before it is needed. */
+const USE = `
+async function use({ Client }, { startServer }, loaded) {
+  const server = await startServer()
+  const client = new Client(server.url, { minCompressLength: 100 })
+  assert.equal(await client.set('short', { a: [1] }), true)
+  assert.deepEqual(await client.get('short'), { a: [1] })
+  assert.equal(loaded(), false, 'lz4-napi is loaded too early')
+  assert.equal(await client.set('long', 'long '.repeat(1000)), true)
+  assert.equal(await client.get('long'), 'long '.repeat(1000))
+  assert.equal(loaded(), true)
+  await client.close()
+  await server.close()
+  console.log('used')
+}
+const lz4In = (cache) => Object.keys(cache).some((path) => path.includes('lz4-napi'))
+`
+
+t.test('as an ES module', async (t) => {
+  const program = `
+    import assert from 'node:assert/strict'
+    import { createRequire } from 'node:module'
+    import * as ermc from 'ermc'
+    import * as testing from 'ermc/testing'
+    ${USE}
+    await use(ermc, testing, () => lz4In(createRequire(import.meta.url).cache))`
+  writeFileSync(join(consumer, 'use.mjs'), program)
+  t.match(node(consumer, 'use.mjs'), 'used')
+})
+
+t.test('through require', async (t) => {
+  const program = `
+    const assert = require('node:assert/strict')
+    ${USE}
+    use(require('ermc'), require('ermc/testing'), () => lz4In(require.cache))
+    assert.equal(require('ermc/package.json').name, 'ermc')`
+  writeFileSync(join(consumer, 'use.cjs'), program)
+  t.match(node(consumer, 'use.cjs'), 'used')
+})
+
+t.test('both copies in one process: instanceof holds between them', async (t) => {
+  const program = `
+    import assert from 'node:assert/strict'
+    import { createRequire } from 'node:module'
+    import * as esm from 'ermc'
+    const cjs = createRequire(import.meta.url)('ermc')
+    assert.notEqual(cjs.MemcacheError, esm.MemcacheError, 'these are two copies')
+    assert.deepEqual(Object.keys(cjs).sort(), Object.keys(esm).sort())
+    const classes = Object.keys(esm).filter((name) => name.endsWith('Error'))
+    for (const name of classes) {
+      for (const other of classes) {
+        const expected = new esm[name]('') instanceof esm[other]
+        assert.equal(new cjs[name]('') instanceof esm[other], expected, name + ' ' + other)
+        assert.equal(new esm[name]('') instanceof cjs[other], expected, name + ' ' + other)
+      }
+    }
+    console.log(classes.length)`
+  writeFileSync(join(consumer, 'both.mjs'), program)
+  t.equal(node(consumer, 'both.mjs').trim(), String(Object.keys(ermc).filter((name) => name.endsWith('Error')).length))
+})
+
+/** Buffer and the like must not become any for those whose tsconfig does not name Node's types. */
+const TYPED = `
+import { Client, flags, intercept, MemcacheError, text, type ClientOptions, type Item, type KeyLike, type Serializer } from 'ermc'
+import { startServer, type ServerOptions, type TestServer } from 'ermc/testing'
+
+type IsAny<T> = 0 extends 1 & T ? true : false
+type None<T extends readonly false[]> = T
+export type NotAny = None<[
+  IsAny<KeyLike>, IsAny<Item['value']>, IsAny<ReturnType<Serializer['serialize']>>, IsAny<Client>, IsAny<Client['socket']>,
+  IsAny<NonNullable<Client['socket']>['write']>, IsAny<ClientOptions['driver']>, IsAny<typeof text>, IsAny<MemcacheError['sent']>,
+  IsAny<Parameters<TestServer['garble']>[0]>, IsAny<ServerOptions['now']>, IsAny<TestServer>,
+]>
+
+const options: ClientOptions = { port: 11211, layers: [intercept({ get: (request, next, call) => next(request, call) })] }
+
+export async function use(): Promise<void> {
+  const server: TestServer = await startServer({ port: 0 })
+  const client = new Client(server.url, options)
+  const value: { name: string } | undefined = await client.get<{ name: string }>('a')
+  const big: bigint | undefined = await client.incr('a', 1n)
+  const count: number | undefined = await client.decr('a')
+  const many: Map<string, number> = await client.getMulti<number>(['a'])
+  const flag: 32 = flags.json
+  client.on('disconnect', (cause) => cause.sent)
+  // @ts-expect-error a key is no number
+  await client.get(1)
+  // @ts-expect-error there is no such option
+  await client.set('a', 1, { expires: 60 })
+  // @ts-expect-error what is read may be missing
+  const missing: number = await client.get<number>('a')
+  console.log(value, big, count, many, flag, missing)
+  await client[Symbol.asyncDispose]()
+}
+`
+
+t.test('from TypeScript', async (t) => {
+  symlinkSync(join(root, 'node_modules/@types'), join(consumer, 'node_modules/@types'))
+  writeFileSync(join(consumer, 'typed.mts'), TYPED)
+  writeFileSync(join(consumer, 'typed.cts'), TYPED)
+  const ways = { node16: 'node16', nodenext: 'nodenext', bundler: 'esnext' }
+  for (const [moduleResolution, module] of Object.entries(ways)) {
+    const compilerOptions = { module, moduleResolution, target: 'es2022', types: [], strict: true, exactOptionalPropertyTypes: true, noEmit: true }
+    const include = moduleResolution === 'bundler' ? ['typed.mts'] : ['typed.mts', 'typed.cts']
+    const tsconfig = `tsconfig.${moduleResolution}.json`
+    writeFileSync(join(consumer, tsconfig), JSON.stringify({ compilerOptions, include }))
+    for (const compiler of ['typescript', 'typescript5']) {
+      t.equal(node(consumer, join(root, 'node_modules', compiler, 'bin/tsc'), '-p', tsconfig), '', `${compiler}, ${moduleResolution}`)
+    }
+  }
+})
+
+t.test('as the linters of packages see it', async (t) => {
+  const installed = join(consumer, 'node_modules/ermc')
+  t.match(node(consumer, join(root, 'node_modules/publint/src/cli.js'), '--strict', installed), 'All good!')
+  const attw = join(root, 'node_modules/@arethetypeswrong/cli/dist/index.js')
+  const report = node(consumer, attw, '--profile', 'node16', '--no-emoji', tarball) // fails where there is a problem
+  t.match(report, /node16 \(from ESM\) │ OK \(ESM\)\s+│ OK \(ESM\)/)
+})
