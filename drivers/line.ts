@@ -13,9 +13,9 @@ import {
 /** What memcached's line protocols, text and meta, share: lines that end in CRLF, decimal numbers, words of refusal. */
 
 export const CRLF = '\r\n'
-const CR = 0x0d
-const LF = 0x0a
-const SPACE = 0x20
+export const CR = 0x0d
+export const LF = 0x0a
+export const SPACE = 0x20
 const ZERO = 0x30
 
 /** A line of a reply is far shorter, the data of a value not counted; one that does not end is not buffered for ever. */
@@ -25,22 +25,25 @@ const LONGEST_LINE = 64 * 1024
  * Where the line at the reader's start ends: the index of its CR. `undefined` while the line is not whole.
  * @throws MemcacheProtocolError for a bare LF, and for a line that does not end.
  */
-export function lineEnd({ bytes, start, end }: ByteReader): number | undefined {
+export function lineEnd(reader: ByteReader): number | undefined {
+  const { bytes, start, end } = reader
   const newline = bytes.indexOf(LF, start)
-  if (newline === -1 || newline >= end) {
-    if (end - start > LONGEST_LINE) throw new MemcacheProtocolError(`a line of a reply is longer than ${LONGEST_LINE} bytes`)
-    return undefined
-  }
+  if (newline === -1 || newline >= end) return unfinishedLine(reader)
   if (newline === start || bytes[newline - 1] !== CR) {
     throw new MemcacheProtocolError(`a line of a reply does not end in CRLF: ${show(bytes, start, newline)}`)
   }
   return newline - 1
 }
 
-/** Where the token that begins at `from` ends: the index of the next space, or `to`. */
+/** Waits for the rest of the line at the reader's start. @throws MemcacheProtocolError when it is too long to be one. */
+export function unfinishedLine({ start, end }: ByteReader): undefined {
+  if (end - start > LONGEST_LINE) throw new MemcacheProtocolError(`a line of a reply is longer than ${LONGEST_LINE} bytes`)
+}
+
+/** Where the token that begins at `from` ends: the index of the next blank or control character, or `to`. */
 export function tokenEnd(bytes: Buffer, from: number, to: number): number {
   let index = from
-  while (index < to && bytes[index] !== SPACE) index += 1
+  while (index < to && (bytes[index] as number) > SPACE) index += 1
   return index
 }
 

@@ -6,7 +6,7 @@ import { more, type Bytes, type DriverFactory, type Fold, type Protocol } from '
 import { MemcacheProtocolError, MemcacheServerError, MemcacheUnsupportedError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
 import { addThenCount } from './add-then-count.ts'
-import { CRLF, decimal, lineEnd, readData, show, tokenEnd, unaskedLine, unexpected } from './line.ts'
+import { CR, CRLF, decimal, LF, lineEnd, readData, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine } from './line.ts'
 
 /** memcached reads a longer command line only if it comes in one piece. */
 const LONGEST_LINE = 2048
@@ -19,18 +19,21 @@ const MOST_STATS = 100_000
  * A frame is a `VALUE` line with its data, or any other line, without its CRLF, as a string. The name of a value's key
  * stays in the reader's bytes, to be read in the same turn: a reply to a `get` of one key is not told by it.
  */
-interface ValueFrame extends Item {
+interface ValueFrame {
+  readonly item: Item
   readonly bytes: Buffer
   readonly keyStart: number
   readonly keyEnd: number
 }
 type Frame = ValueFrame | string
 
-/** The most frequent lines, which are recognised in place: no line is looked for, no string is made. */
+/** The lines that are recognised in place: no string is made of them. */
 const FREQUENT = ['END', 'STORED', 'NOT_STORED', 'DELETED', 'NOT_FOUND', 'TOUCHED'].map((word) => ({ word, line: word + CRLF }))
+const VALUE = 'VALUE '
 
 function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
   const { bytes, start } = reader
+  if (startsWith(bytes, start, VALUE) && start + VALUE.length < reader.end) return readValue(reader, maxLength)
   for (const { word, line } of FREQUENT) {
     if (start + line.length > reader.end || !startsWith(bytes, start, line)) continue
     reader.advance(start + line.length)
@@ -38,27 +41,31 @@ function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
   }
   const end = lineEnd(reader)
   if (end === undefined) return undefined
-  if (startsWith(bytes, start, 'VALUE ')) return readValue(reader, end, maxLength)
   reader.advance(end + CRLF.length)
   return bytes.toString('latin1', start, end)
 }
 
 /** `VALUE <key> <flags> <length>[ <cas>]\r\n<data>\r\n`. Queue servers give no cas id even where it was asked for. */
-function readValue(reader: ByteReader, end: number, maxLength: number): ValueFrame | undefined {
-  const { bytes, start } = reader
-  const keyStart = start + 'VALUE '.length
+function readValue(reader: ByteReader, maxLength: number): ValueFrame | undefined {
+  const { bytes, start, end } = reader
+  const keyStart = start + VALUE.length
   const keyEnd = tokenEnd(bytes, keyStart, end)
   const flagsEnd = tokenEnd(bytes, keyEnd + 1, end)
   const lengthEnd = tokenEnd(bytes, flagsEnd + 1, end)
+  const withCas = lengthEnd < end && bytes[lengthEnd] === SPACE
+  const lineEnd = withCas ? tokenEnd(bytes, lengthEnd + 1, end) : lengthEnd
+  if (lineEnd + 1 >= end && !bytes.subarray(start, end).includes(LF)) return unfinishedLine(reader)
   const flags = decimal(bytes, keyEnd + 1, flagsEnd)
   const length = decimal(bytes, flagsEnd + 1, lengthEnd)
-  const cas = lengthEnd < end ? bytes.toString('latin1', lengthEnd + 1, end) : undefined
-  if (keyEnd === keyStart || flags < 0 || flags > 0xffff_ffff || length < 0 || (cas !== undefined && !/^\d{1,20}$/.test(cas))) {
-    throw new MemcacheProtocolError(`this is no VALUE line: ${show(bytes, start, end)}`)
+  const cas = withCas ? bytes.toString('latin1', lengthEnd + 1, lineEnd) : undefined
+  const separated = keyEnd > keyStart && bytes[keyEnd] === SPACE && bytes[flagsEnd] === SPACE && bytes[lineEnd] === CR && bytes[lineEnd + 1] === LF
+  if (!separated || flags < 0 || flags > 0xffff_ffff || length < 0 || (cas !== undefined && !/^\d{1,20}$/.test(cas))) {
+    throw new MemcacheProtocolError(`this is no VALUE line: ${show(bytes, start, Math.min(lineEnd, end))}`)
   }
-  const value = readData(reader, end + CRLF.length, length, maxLength)
+  const value = readData(reader, lineEnd + CRLF.length, length, maxLength)
   if (value === undefined) return undefined
-  return { value, flags, cas: cas === undefined ? undefined : BigInt(cas), bytes, keyStart, keyEnd }
+  const item = { value, flags, cas: cas === undefined ? undefined : BigInt(cas) }
+  return { item, bytes, keyStart, keyEnd }
 }
 
 function startsWith(bytes: Buffer, start: number, text: string): boolean {
@@ -101,7 +108,7 @@ function foldGet(request: Request<'get'>): Fold<Item | undefined, Frame> {
     if (frame === 'END') return item
     if (typeof frame === 'string') throw unexpected(frame, commandName(request))
     if (item !== undefined) throw new MemcacheProtocolError(`a second value came in the reply to "${commandName(request)}" of one key`)
-    item = frame
+    item = frame.item
     return more
   }
 }
@@ -135,7 +142,7 @@ function foldGetMulti(request: Request<'getMulti'>): Fold<readonly (Item | undef
       const key = show(frame.bytes, frame.keyStart, frame.keyEnd)
       throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, ${place === undefined ? 'which was not asked for' : 'a second one'}`)
     }
-    items[place] = frame
+    items[place] = frame.item
     return more
   }
 }

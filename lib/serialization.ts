@@ -88,7 +88,7 @@ function decodePlain(bytes: Buffer, itemFlags: number): unknown {
 
 /** Text; but bytes that are no UTF-8, as clients write them that know no flags, come back as they are. */
 function decodeString(bytes: Buffer): string | Buffer {
-  const text = bytes.toString('utf8')
+  const text = bytes.toString()
   return text.includes('\ufffd') && !isUtf8(bytes) ? bytes : text
 }
 
