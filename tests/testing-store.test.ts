@@ -101,6 +101,13 @@ t.test('flush_all', async (t) => {
   t.equal(await ask(server, 'get c\r\n'), hit('c'))
 })
 
+t.test('what was flushed stays gone, whatever is flushed next', async (t) => {
+  await using server = await startServer()
+  await ask(server, set('a', 0), set('b', 0), 'flush_all\r\n')
+  t.equal(await ask(server, 'flush_all 1000\r\nget a\r\n'), `OK\r\n${MISS}`)
+  t.match(await ask(server, 'stats\r\n'), /STAT curr_items 0\r\n/)
+})
+
 t.test('flush_all without cas ids takes the running second too', async (t) => {
   await using clock = await startAt(START, { casEnabled: false })
   t.equal(await ask(clock.server, 'flush_all\r\n', set('a', 0), 'get a\r\n'), `OK\r\n${STORED}${MISS}`)
@@ -166,6 +173,12 @@ t.test('a full memory that may not evict refuses', async (t) => {
   t.equal(await ask(server, 'ms b 1 ME q\r\n2\r\nmg b\r\n'), `${full}EN\r\n`, 'and so has an ms in any mode')
 })
 
+t.test('a connection that ends in the middle of a value gives its room back', async (t) => {
+  await using server = await startServer({ memoryLimit: 2 * 1024 * 1024, chunkSize: 500_000, evictions: false })
+  for (let index = 0; index < 5; index++) t.equal(await ask(server, 'set a 0 0 5\r\nab'), '')
+  t.equal(await ask(server, ...['a', 'b', 'c', 'd'].map((key) => set(key, 0))), STORED.repeat(4))
+})
+
 t.test('statistics tell what happened', async (t) => {
   await using clock = await startAt(START)
   const { server } = clock
@@ -193,13 +206,31 @@ t.test('dumps', async (t) => {
   await using clock = await startAt(START, { trackSizes: true })
   const { server } = clock
   await ask(server, set('a', 0), set('b c', 0), set('b', 5, 'xyz'), set('gone', -1), `set ${'k'.repeat(100)} 1 0 1\r\n1\r\nms Zm9v 1 b\r\n1\r\n`)
-  t.equal(await ask(server, 'stats cachedump 1 0\r\n'), 'ITEM gone [1 b; 1749999939 s]\r\nITEM b [3 b; 1750000005 s]\r\nITEM a [1 b; 0 s]\r\nEND\r\n', 'newest first, no encoded keys')
-  t.equal(await ask(server, 'stats cachedump 1 1\r\nstats cachedump 63 0\r\n'), 'ITEM gone [1 b; 1749999939 s]\r\nEND\r\nEND\r\n')
-  t.match(await ask(server, 'lru_crawler metadump 1\r\n'), /^key=a exp=-1 la=1750000000 cas=\d+ fetch=no cls=1 size=61\nkey=b exp=1750000005 .*\nkey=foo .*\nEND\r\n$/, 'only what is alive')
-  t.equal(await ask(server, 'stats sizes\r\n'), 'STAT 64 4\r\nSTAT 192 1\r\nEND\r\n')
-  t.match(await ask(server, 'stats items\r\n'), /^STAT items:1:number 4\r\n[^]*STAT items:1:mem_requested \d+\r\n[^]*STAT items:4:number 1\r\n/)
+  t.equal(await ask(server, 'stats cachedump 1 0\r\n'), 'ITEM b [3 b; 1750000005 s]\r\nITEM a [1 b; 0 s]\r\nEND\r\n', 'newest first, no encoded keys, and nothing that has expired')
+  t.equal(await ask(server, 'stats cachedump 1 1\r\nstats cachedump 63 0\r\n'), 'ITEM b [3 b; 1750000005 s]\r\nEND\r\nEND\r\n')
+  t.match(await ask(server, 'lru_crawler metadump 1\r\n'), /^key=a exp=-1 la=1750000000 cas=\d+ fetch=no cls=1 size=61\nkey=b exp=1750000005 .*\nkey=foo .*\nEND\r\n$/)
+  t.equal(await ask(server, 'stats sizes\r\n'), 'STAT 64 3\r\nSTAT 192 1\r\nEND\r\n')
+  t.match(await ask(server, 'stats items\r\n'), /^STAT items:1:number 3\r\n[^]*STAT items:1:mem_requested \d+\r\n[^]*STAT items:4:number 1\r\n/)
   await using closed = await startServer({ dumpEnabled: false })
   t.equal(await ask(closed, 'stats cachedump 1 1\r\n'), 'CLIENT_ERROR stats cachedump not allowed\r\n')
+})
+
+t.test('commands that are for operators', async (t) => {
+  await using server = await startServer()
+  t.equal(await ask(server, 'watch\r\nversion\r\n'), 'OK\r\n', 'a watcher has no commands any more')
+  t.equal(await ask(server, 'lru_crawler crawl 1,2\r\nlru_crawler crawl 64\r\nlru_crawler crawl hash\r\nlru_crawler enable\r\nlru_crawler disable\r\nlru_crawler enable\r\n'),
+    'OK\r\nBADCLASS invalid class id\r\nERROR an unknown error happened\r\nERROR failed to start lru crawler thread\r\nOK\r\nOK\r\n')
+  t.equal(await ask(server, 'lru_crawler metadump ,\r\n'), 'NOTSTARTED no items to crawl\r\n')
+  await using other = await startServer({ casEnabled: false, trackSizes: true })
+  t.equal(await ask(other, set('a', 0), 'stats sizes\r\nstats sizes_enable\r\n'), `${STORED}STAT 64 1\r\nEND\r\nSTAT sizes_status error\r\nSTAT sizes_error cas_support_disabled\r\n`)
+})
+
+t.test('credentials have to fit into the read buffer', async (t) => {
+  await using server = await startServer({ auth: { ada: 'secret' } })
+  t.equal(await ask(server, `set a 0 0 20000\r\n${'x'.repeat(20000)}\r\n`), '')
+  t.equal(await ask(server, 'set a 0 0 3\r\nada\r\nversion\r\n'), 'CLIENT_ERROR unauthenticated\r\n', 'one reply for all before')
+  t.equal(await ask(server, 'set a 0 0 10\r\nada secret\r\nversion\r\n'), `${STORED}VERSION 1.6.18\r\n`)
+  t.match(await ask(server, 'set a 0 0 10\r\nada secret\r\nstats settings\r\n'), /binding_protocol ascii\r\n[^]*auth_enabled_ascii yes\r\n/)
 })
 
 t.test('replies leave when memcached sends them', async (t) => {

@@ -1,7 +1,8 @@
 /** Commands for the server's operator: they answer as memcached's do, and change what `stats settings` shows. */
 
 import { parseDecimal, parseInt32, parseUint32 } from './c-numbers.ts'
-import { muteIfAsked } from './text-command.ts'
+import { MAX_CLASSES } from './slab-classes.ts'
+import { BAD_FORMAT, muteIfAsked } from './text-command.ts'
 import type { ItemStore } from './item-store.ts'
 import type { TextCommand } from './text-command.ts'
 import type { TextSession } from './text-session.ts'
@@ -9,8 +10,6 @@ import type { TextSession } from './text-session.ts'
 type Words = readonly string[]
 
 const MEBIBYTE = 1024 * 1024
-const MAX_SLAB_CLASSES = 64
-const BAD_FORMAT = 'CLIENT_ERROR bad command line format'
 
 const WATCHABLE = new Set([
   'rawcmds', 'evictions', 'fetchers', 'mutations', 'sysevents', 'connevents', 'proxyreqs', 'proxyevents', 'proxyuser'
@@ -202,7 +201,7 @@ function crawlable(classes: string): ((id: number) => boolean) | string {
   if (classes === 'all' || classes === 'hash') return () => true
   const ids = classes.split(',').filter((text) => text !== '').map(parseUint32)
   if (ids.length === 0) return 'NOTSTARTED no items to crawl'
-  if (ids.some((id) => id === undefined || id < 1 || id >= MAX_SLAB_CLASSES)) return 'BADCLASS invalid class id'
+  if (ids.some((id) => id === undefined || id < 1 || id >= MAX_CLASSES)) return 'BADCLASS invalid class id'
   return (id) => ids.includes(id)
 }
 
@@ -235,7 +234,7 @@ function setExtstore(extstore: Record<string, number>, words: Words): boolean {
   if (name === undefined || value === undefined) return false
   if (name === 'free_memchunks') {
     const id = parseUint32(value)
-    return id !== undefined && id < MAX_SLAB_CLASSES && limit !== undefined && parseUint32(limit) !== undefined
+    return id !== undefined && id < MAX_CLASSES && limit !== undefined && parseUint32(limit) !== undefined
   }
   const number = name === 'max_frag' ? parseDecimal(value) : parseUint32(value)
   if (number === undefined || !(`ext_${name}` in extstore)) return false

@@ -20,4 +20,6 @@ export class BinaryOnlySession implements Session {
     this.#received += chunk.length
     if (this.#received >= HEADER_LENGTH) this.#peer.close()
   }
+
+  dispose(): void {}
 }

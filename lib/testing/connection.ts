@@ -3,7 +3,7 @@
 import { ReplyQueue } from './reply-queue.ts'
 import type { Socket } from 'node:net'
 import type { Faults, ReplyGate } from './faults.ts'
-import type { Engine, Peer, Session } from './session.ts'
+import type { Engine, Peer, SessionFactory } from './session.ts'
 
 /** One accepted socket: its input goes to a session, its session's replies go out through the fault switches. */
 export class Connection implements Peer {
@@ -16,7 +16,7 @@ export class Connection implements Peer {
   #socket: Socket
   #gate: ReplyGate
 
-  constructor(id: number, socket: Socket, engine: Engine, faults: Faults, openSession: (engine: Engine, peer: Peer) => Session) {
+  constructor(id: number, socket: Socket, engine: Engine, faults: Faults, openSession: SessionFactory) {
     const { store, settings } = engine
     this.id = id
     this.#socket = socket
@@ -33,6 +33,7 @@ export class Connection implements Peer {
     socket.on('data', (chunk: Buffer) => {
       store.counters.bytes_read += chunk.length
       session.receive(chunk)
+      this.replies.send()
     })
     // The client is done sending. What it is owed still goes out, unless nobody can say when that will be.
     socket.on('end', () => {
@@ -45,12 +46,14 @@ export class Connection implements Peer {
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
         faults.forget(this.#gate)
+        session.dispose()
         resolve()
       })
     })
   }
 
   close(): void {
+    this.replies.send()
     this.#gate.end()
   }
 

@@ -1,8 +1,8 @@
 /// <reference types="node" preserve="true" />
 
 /**
- * The faults a test can switch on, and the way that replies take through them. Replies leave a session in batches,
- * one for each flush; a fault stops, delays, replaces or cuts them.
+ * The faults a test can switch on, and the way that replies take through them: in batches, one for all that one read
+ * of a connection brought. A fault stops, delays, replaces or cuts them.
  */
 
 /** What stands at the end of a connection's way out. */

@@ -32,6 +32,7 @@ export class ItemStore {
   #bytes = 0
   #lastCas = 0
   #sizesSince: number | undefined
+  #flushSwept = true
 
   constructor(settings: Settings) {
     this.#settings = settings
@@ -203,6 +204,21 @@ export class ItemStore {
   /** `flush_all`: everything there at `exptime` is gone from then on; 0 and less is now. */
   flush(exptime: number): void {
     this.lifetimes.flush(exptime, this.#settings.casEnabled ? () => this.nextCas() : undefined)
+    this.#flushSwept = false
+  }
+
+  /** Removes what has expired or was flushed, as memcached's background threads do all the time. */
+  sweep(): void {
+    for (const { items } of this.slabs.classes) {
+      for (const item of items) if (!this.isLive(item)) this.#reclaim(item)
+    }
+  }
+
+  /** The same once after each `flush_all`: another one, with a delay, would bring back what is not removed by then. */
+  sweepFlushed(): void {
+    if (this.#flushSwept || this.lifetimes.flushedUntil > this.lifetimes.clock) return
+    this.#flushSwept = true
+    this.sweep()
   }
 
   /** Whether an item in the cache is neither expired nor flushed. */
@@ -271,6 +287,14 @@ export class ItemStore {
     this.link(item)
   }
 
+  #reclaim(item: Item): void {
+    const { counters } = item.slab
+    counters.reclaimed++
+    this.counters.reclaimed++
+    if (!item.fetched) counters.expired_unfetched++
+    this.unlink(item)
+  }
+
   /** Takes chunks for `size` bytes, at the cost of expired items and then, if allowed, of the longest unused ones. */
   #makeRoom(slab: SlabClass, size: number): boolean {
     if (this.slabs.take(slab, size)) return true
@@ -278,10 +302,7 @@ export class ItemStore {
     const queue = slab.items
     for (const item of queue) {
       if (this.isLive(item)) continue
-      counters.reclaimed++
-      this.counters.reclaimed++
-      if (!item.fetched) counters.expired_unfetched++
-      this.unlink(item)
+      this.#reclaim(item)
       if (this.slabs.take(slab, size)) return true
     }
     if (!this.#settings.evictions) return false

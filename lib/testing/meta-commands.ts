@@ -4,7 +4,9 @@
  */
 
 import { parseInt32 } from './c-numbers.ts'
-import { decodeKey, parseMetaFlags, shownKey } from './meta-flags.ts'
+import { decodeKey, parseMetaFlags } from './meta-flags.ts'
+import { base64, returnedFlags, shownKey, timeLeft } from './meta-reply.ts'
+import { BAD_FORMAT, MAX_KEY_LENGTH, MAX_VALUE_LENGTH } from './text-command.ts'
 import type { Item } from './item.ts'
 import type { StoreMode } from './item-store.ts'
 import type { MetaFlags } from './meta-flags.ts'
@@ -13,13 +15,9 @@ import type { TextSession } from './text-session.ts'
 
 type Words = readonly string[]
 
-const MAX_KEY_LENGTH = 250
-const MAX_VALUE_LENGTH = 2 ** 31 - 1 - 2
 /** Words of a line; memcached's own limit on tokens, less its terminator. */
 const MAX_META_WORDS = 19
-const MAX_OPAQUE_WORD = 32
 
-const BAD_FORMAT = 'CLIENT_ERROR bad command line format'
 const OPAQUE_TOO_LONG = 'CLIENT_ERROR opaque token too long'
 
 const STORE_MODES: Record<string, StoreMode> = { E: 'add', A: 'append', P: 'prepend', R: 'replace', S: 'set' }
@@ -78,7 +76,7 @@ function runMetaGet(session: TextSession, words: Words): void {
       case 's':
         return hit.data.length - 2
       case 't':
-        return timeLeft(session, hit)
+        return timeLeft(hit.expiresAt, store.lifetimes.clock)
       case 'c':
         return hit.cas
       case 'f':
@@ -285,7 +283,7 @@ function answerCount(session: TextSession, words: Words, flags: MetaFlags, outco
         if (counted.created) expiresAt = flags.vivify!
         return undefined
       case 't':
-        return timeLeft(session, { expiresAt })
+        return timeLeft(expiresAt, session.engine.store.lifetimes.clock)
       case 'c':
         return counted.item.cas
       default:
@@ -314,7 +312,7 @@ function runMetaDebug(session: TextSession, words: Words): void {
     session.reply('EN')
     return
   }
-  const shown = item.binaryKey ? Buffer.from(item.key, 'latin1').toString('base64') : item.key
+  const shown = item.binaryKey ? base64(item.key) : item.key
   session.reply(`ME ${shown} exp=${item.expiresAt === 0 ? -1 : store.lifetimes.clock - item.expiresAt} la=${store.lifetimes.clock - item.usedAt} `
     + `cas=${item.cas} fetch=${item.fetched ? 'yes' : 'no'} cls=${item.slab.id} size=${item.size}`)
 }
@@ -338,28 +336,4 @@ function checkedFlags(session: TextSession, words: Words, tooMany: string, inval
   if (typeof flags !== 'string') return flags
   session.fail(invalid ?? flags)
   return undefined
-}
-
-/**
- * The flags to return, each with a blank in front: the opaque `O` as it came, and for any other letter what `value`
- * says, in the order of the words. `undefined` when the opaque is too long; what came before it has been done by then.
- */
-function returnedFlags(words: Words, start: number, value: (letter: string) => string | number | undefined): string | undefined {
-  let text = ''
-  for (const word of words.slice(start)) {
-    const letter = word[0]!
-    if (letter === 'O') {
-      if (word.length > MAX_OPAQUE_WORD) return undefined
-      text += ` ${word}`
-      continue
-    }
-    const returned = value(letter)
-    if (returned !== undefined) text += ` ${letter}${returned}`
-  }
-  return text
-}
-
-/** Seconds until an item expires, -1 = never; what has expired wraps around at 2^32, as memcached prints it. */
-function timeLeft(session: TextSession, { expiresAt }: { readonly expiresAt: number }): number {
-  return expiresAt === 0 ? -1 : (expiresAt - session.engine.store.lifetimes.clock) >>> 0
 }

@@ -130,8 +130,3 @@ export function decodeKey(text: string): string {
   }
   return decoded
 }
-
-/** A key as meta's `k` shows it. */
-export function shownKey(key: string, binary: boolean): string {
-  return binary ? `${Buffer.from(key, 'latin1').toString('base64')} b` : key
-}

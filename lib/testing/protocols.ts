@@ -1,8 +1,7 @@
 import { BinaryOnlySession } from './binary-only-session.ts'
 import { TextSession } from './text-session.ts'
-import type { Engine, Peer, Session } from './session.ts'
+import type { SessionFactory } from './session.ts'
 
-/** Opens a connection's session. Another dialect of the server is another function of this type. */
-export function openSession(engine: Engine, peer: Peer): Session {
-  return engine.settings.protocol === 'binary' ? new BinaryOnlySession(peer) : new TextSession(engine, peer)
-}
+/** memcached's sessions. Without a binary protocol to choose, the text session takes whatever a connection begins with. */
+export const openSession: SessionFactory = (engine, peer) =>
+  engine.settings.protocol === 'binary' ? new BinaryOnlySession(peer) : new TextSession(engine, peer)

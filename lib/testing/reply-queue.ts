@@ -2,7 +2,8 @@
 
 /**
  * The replies of one connection that were made and not sent yet. memcached gathers them until it waits for input, a
- * retrieval ends, or after 20 commands; what is dropped before that never leaves.
+ * retrieval ends, or after 20 commands; what is dropped before that never leaves. What it has flushed is certain to
+ * leave, and does so here in one write for all that one read brought.
  */
 
 /** A piece of a reply: latin1 text, or bytes that nobody changes any more. */
@@ -13,11 +14,13 @@ const COPY_BELOW = 16 * 1024
 
 export class ReplyQueue {
   #pieces: Piece[] = []
+  /** How many of the pieces belong to finished replies, and how many of those were flushed. */
   #complete = 0
+  #flushed = 0
   #replace: () => Buffer | undefined
   #send: (batch: Buffer[]) => void
 
-  /** `replace` may give bytes to send in a reply's place; `send` takes all replies of one flush. */
+  /** `replace` may give bytes to send in a reply's place; `send` takes replies that leave together. */
   constructor(replace: () => Buffer | undefined, send: (batch: Buffer[]) => void) {
     this.#replace = replace
     this.#send = send
@@ -40,17 +43,23 @@ export class ReplyQueue {
     this.#complete = this.#pieces.length
   }
 
-  /** Forgets all replies that have not been sent. */
+  /** Forgets all replies that were not flushed. */
   drop(): void {
-    this.#pieces = []
-    this.#complete = 0
+    this.#pieces.length = this.#flushed
+    this.#complete = this.#flushed
   }
 
-  /** Sends all replies. */
+  /** From here on the replies so far cannot be dropped. */
   flush(): void {
-    if (this.#pieces.length === 0) return
-    const batch = joined(this.#pieces)
-    this.drop()
+    this.#flushed = this.#complete
+  }
+
+  /** Sends what was flushed. */
+  send(): void {
+    if (this.#flushed === 0) return
+    const batch = joined(this.#pieces.splice(0, this.#flushed))
+    this.#complete -= this.#flushed
+    this.#flushed = 0
     this.#send(batch)
   }
 }

@@ -9,6 +9,7 @@ import { PrefixCounters } from './prefix-counters.ts'
 import { openSession } from './protocols.ts'
 import { settingsFrom } from './settings.ts'
 import type { Server, Socket } from 'node:net'
+import type { Engine, SessionFactory } from './session.ts'
 import type { ServerOptions, Settings } from './settings.ts'
 
 /** A running server. What it stores lives as long as it does. */
@@ -59,7 +60,7 @@ export interface TestServer extends AsyncDisposable {
  * listen. The process does not end while it is open.
  */
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
-  const server = new EmbeddedServer(settingsFrom(options))
+  const server = new EmbeddedServer(settingsFrom(options), openSession)
   await server.listen()
   return server
 }
@@ -73,14 +74,21 @@ class EmbeddedServer implements TestServer {
   #listener: Server
   #faults = new Faults()
   #connections = new Set<Connection>()
-  #store: ItemStore
-  #prefixes = new PrefixCounters()
+  #engine: Engine
+  #openSession: SessionFactory
   #nextId = FIRST_CONNECTION_ID
   #closing: Promise<void> | undefined
 
-  constructor(settings: Settings) {
+  constructor(settings: Settings, openSession: SessionFactory) {
     this.#settings = settings
-    this.#store = new ItemStore(settings)
+    this.#openSession = openSession
+    this.#engine = {
+      settings,
+      store: new ItemStore(settings),
+      prefixes: new PrefixCounters(),
+      peers: this.#connections,
+      shutdown: () => { void this.close() }
+    }
     // Half-open, so that a client that has sent FIN still gets its replies.
     this.#listener = createServer({ allowHalfOpen: true }, (socket) => { this.#accept(socket) })
   }
@@ -117,8 +125,8 @@ class EmbeddedServer implements TestServer {
   }
 
   clear(): void {
-    this.#store.clear()
-    this.#prefixes.reset()
+    this.#engine.store.clear()
+    this.#engine.prefixes.reset()
   }
 
   stall(): void {
@@ -164,21 +172,14 @@ class EmbeddedServer implements TestServer {
   #accept(socket: Socket): void {
     this.connectionsAccepted++
     if (this.#connections.size >= this.#settings.maxConnections) {
-      this.#store.counters.rejected_connections++
+      this.#engine.store.counters.rejected_connections++
       socket.on('error', () => {})
       socket.write('ERROR Too many open connections\r\n')
       socket.destroySoon()
       return
     }
-    this.#store.counters.total_connections++
-    const engine = {
-      settings: this.#settings,
-      store: this.#store,
-      prefixes: this.#prefixes,
-      peers: this.#connections,
-      shutdown: () => { void this.close() }
-    }
-    const connection = new Connection(this.#nextId++, socket, engine, this.#faults, openSession)
+    this.#engine.store.counters.total_connections++
+    const connection = new Connection(this.#nextId++, socket, this.#engine, this.#faults, this.#openSession)
     this.#connections.add(connection)
     void connection.closed.then(() => this.#connections.delete(connection))
   }

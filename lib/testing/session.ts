@@ -30,7 +30,12 @@ export interface Peer {
   close(): void
 }
 
-/** Takes what the connection received, in order; never throws, whatever it is. */
 export interface Session {
+  /** Takes what the connection received, in order; never throws, whatever it is. Afterwards flushed replies are sent. */
   receive(chunk: Buffer): void
+  /** The connection is gone: gives back what the session holds of the store. */
+  dispose(): void
 }
+
+/** Chooses and opens the session of a new connection: the one place where a dialect of the server differs. */
+export type SessionFactory = (engine: Engine, peer: Peer) => Session

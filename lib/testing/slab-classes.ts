@@ -11,7 +11,8 @@ const PAGE_SIZE = 1024 * 1024
 const GROWTH_FACTOR = 1.25
 const CHUNK_ALIGNMENT = 8
 const ITEM_HEADER = 48
-const MAX_CLASSES = 64
+/** Class ids are below this. */
+export const MAX_CLASSES = 64
 
 /** What decides the classes: memcached's `-m`, `-n`, `-I` and `-o slab_chunk_max`, in bytes. */
 export interface SlabSettings {

@@ -1,13 +1,14 @@
 /** `stats` and its sections: the names and the order of memcached 1.6.18, with values that are true of this server. */
 
 import { parseUint32 } from './c-numbers.ts'
+import { MAX_CLASSES } from './slab-classes.ts'
 import { generalStatistics, itemStatistics, settingStatistics, sizeStatistics, slabStatistics } from './statistics-sections.ts'
+import { BAD_FORMAT } from './text-command.ts'
 import type { Engine } from './session.ts'
 import type { Statistic } from './statistics-sections.ts'
 import type { TextCommand } from './text-command.ts'
 import type { TextSession } from './text-session.ts'
 
-const MAX_SLAB_CLASSES = 64
 const CACHEDUMP_LIMIT = 2 * 1024 * 1024
 const LISTENER_ID = 22
 
@@ -16,6 +17,7 @@ export const statistics: Record<string, TextCommand> = { stats: { run: runStats 
 /** `stats [<section> [<argument>…]]` */
 function runStats(session: TextSession, words: readonly string[]): void {
   const { engine } = session
+  engine.store.sweep()
   switch (words[1]) {
     case undefined:
       report(session, generalStatistics(engine))
@@ -103,10 +105,10 @@ function runCachedump(session: TextSession, words: readonly string[]): void {
   const id = parseUint32(words[2]!)
   const limit = parseUint32(words[3]!)
   if (id === undefined || limit === undefined) {
-    session.reply('CLIENT_ERROR bad command line format')
+    session.reply(BAD_FORMAT)
     return
   }
-  if (id >= MAX_SLAB_CLASSES) {
+  if (id >= MAX_CLASSES) {
     session.reply('CLIENT_ERROR Illegal slab id')
     return
   }

@@ -9,6 +9,11 @@ export interface TextCommand {
 
 /** memcached reads no further words of a line, except the keys of a retrieval. */
 export const MAX_WORDS = 23
+/** In bytes. */
+export const MAX_KEY_LENGTH = 250
+export const MAX_VALUE_LENGTH = 2 ** 31 - 1 - 2
+
+export const BAD_FORMAT = 'CLIENT_ERROR bad command line format'
 
 /** The words of a line: parted by runs of blanks, and by nothing else; a NUL ends the line. */
 export function splitWords(line: string): string[] {

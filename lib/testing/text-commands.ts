@@ -7,16 +7,12 @@ import { administration } from './administration.ts'
 import { parseInt32, parseUint32, parseUint64 } from './c-numbers.ts'
 import { metaCommands } from './meta-commands.ts'
 import { statistics } from './statistics.ts'
-import { MAX_WORDS, muteIfAsked, splitWords } from './text-command.ts'
+import { BAD_FORMAT, MAX_KEY_LENGTH, MAX_VALUE_LENGTH, MAX_WORDS, muteIfAsked, splitWords } from './text-command.ts'
 import type { Item } from './item.ts'
 import type { StoreMode } from './item-store.ts'
 import type { TextCommand } from './text-command.ts'
 import type { TextSession } from './text-session.ts'
 
-const MAX_KEY_LENGTH = 250
-const MAX_VALUE_LENGTH = 2 ** 31 - 1 - 2
-
-const BAD_FORMAT = 'CLIENT_ERROR bad command line format'
 const BAD_EXPTIME = 'CLIENT_ERROR invalid exptime argument'
 
 const commands = new Map<string, TextCommand>(Object.entries({

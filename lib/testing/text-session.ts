@@ -50,6 +50,7 @@ export class TextSession implements Session {
 
   receive(chunk: Buffer): void {
     if (this.#closed) return
+    this.engine.store.sweepFlushed()
     this.#input.append(chunk)
     this.#turn = COMMANDS_PER_TURN
     while (!this.#closed && this.#step()) { /* until more input is needed */ }
@@ -83,7 +84,7 @@ export class TextSession implements Session {
     this.#swallow = bytes
   }
 
-  /** Sends all replies, this command's included. */
+  /** Lets all replies leave, this command's included. */
   flush(): void {
     this.peer.replies.end()
     this.peer.replies.flush()
@@ -104,10 +105,16 @@ export class TextSession implements Session {
 
   /** Closes the connection, after what was flushed. */
   close(): void {
-    this.#closed = true
     this.dropReplies()
-    if (this.#upload !== undefined) this.engine.store.release(this.#upload.item)
+    this.dispose()
     this.peer.close()
+  }
+
+  dispose(): void {
+    this.#closed = true
+    this.#forgetCommands()
+    if (this.#upload !== undefined) this.engine.store.release(this.#upload.item)
+    this.#upload = undefined
   }
 
   /** One command, data block or read; false when there is nothing to do before more input. */
