@@ -149,8 +149,9 @@ function foldGetMulti(request: Request<'getMulti'>): Fold<readonly (Item | undef
 
 function foldStats(request: Request<'stats'>): Fold<Map<string, string>, Frame> {
   const stats = new Map<string, string>()
+  const end = request.section === 'reset' ? 'RESET' : /^detail o(?:n|ff)$/.test(request.section) ? 'OK' : 'END'
   return (frame) => {
-    if (frame === 'END' || frame === 'RESET' || frame === 'OK') return stats
+    if (frame === end || frame === 'END') return stats // queue servers do not look at the section
     const [, name, value] = /^(?:STAT|ITEM|PREFIX) (\S+) ?(.*)$/.exec(typeof frame === 'string' ? frame : '') ?? []
     if (name === undefined || value === undefined) throw unexpectedFrame(frame, request)
     if (stats.size === MOST_STATS) throw new MemcacheProtocolError(`the reply to "stats" has more than ${MOST_STATS} lines`)
