@@ -4,8 +4,7 @@ import { parseDecimal, parseInt32, parseUint32 } from './c-numbers.ts'
 import { MAX_CLASSES } from './slab-classes.ts'
 import { BAD_FORMAT, muteIfAsked } from './text-command.ts'
 import type { ItemStore } from './item-store.ts'
-import type { TextCommand } from './text-command.ts'
-import type { TextSession } from './text-session.ts'
+import type { TextCommand, TextContext } from './text-command.ts'
 
 type Words = readonly string[]
 
@@ -15,6 +14,7 @@ const WATCHABLE = new Set([
   'rawcmds', 'evictions', 'fetchers', 'mutations', 'sysevents', 'connevents', 'proxyreqs', 'proxyevents', 'proxyuser'
 ])
 
+/** By their names. */
 export const administration: Record<string, TextCommand> = {
   shutdown: { run: runShutdown },
   cache_memlimit: { least: 2, most: 3, run: runMemoryLimit },
@@ -27,7 +27,7 @@ export const administration: Record<string, TextCommand> = {
 }
 
 /** `shutdown [graceful]` */
-function runShutdown(session: TextSession, words: Words): void {
+function runShutdown(session: TextContext, words: Words): void {
   if (!session.engine.settings.shutdownEnabled) {
     session.reply('ERROR: shutdown not enabled')
   } else if (words.length === 1 || (words.length === 2 && words[1] === 'graceful')) {
@@ -39,7 +39,7 @@ function runShutdown(session: TextSession, words: Words): void {
 }
 
 /** `cache_memlimit <mebibytes> [noreply]` */
-function runMemoryLimit(session: TextSession, words: Words): void {
+function runMemoryLimit(session: TextContext, words: Words): void {
   muteIfAsked(session, words)
   const limit = parseUint32(words[1]!)
   if (limit === undefined) session.reply('ERROR')
@@ -53,7 +53,7 @@ function runMemoryLimit(session: TextSession, words: Words): void {
 }
 
 /** `slabs reassign <from> <to>`, `slabs automove <level>`, `slabs automove ratio <ratio>` */
-function runSlabs(session: TextSession, words: Words): void {
+function runSlabs(session: TextContext, words: Words): void {
   if (words.length === 4 && words[1] === 'reassign') {
     const from = parseInt32(words[2]!)
     const to = parseInt32(words[3]!)
@@ -75,7 +75,7 @@ function reassigned({ slabs }: ItemStore, from: number, to: number): string {
   return pages < 2 ? 'NOSPARE source class has no spare pages' : 'OK'
 }
 
-function setAutomove(session: TextSession, words: Words): string {
+function setAutomove(session: TextContext, words: Words): string {
   const { settings } = session.engine
   if (words[2] === 'ratio') {
     const ratio = words[3] === undefined ? undefined : parseDecimal(words[3])
@@ -91,12 +91,12 @@ function setAutomove(session: TextSession, words: Words): string {
 }
 
 /** `lru tune <hot%> <warm%> <hot factor> <warm factor>`, `lru mode flat|segmented`, `lru temp_ttl <seconds>` */
-function runLru(session: TextSession, words: Words): void {
+function runLru(session: TextContext, words: Words): void {
   muteIfAsked(session, words)
   session.reply(setLru(session, words))
 }
 
-function setLru(session: TextSession, words: Words): string {
+function setLru(session: TextContext, words: Words): string {
   const { settings } = session.engine
   if (words[1] === 'tune' && words.length >= 6) {
     const hot = parseUint32(words[2]!)
@@ -126,7 +126,7 @@ function setLru(session: TextSession, words: Words): string {
 }
 
 /** `lru_crawler crawl|metadump <classes>`, `lru_crawler tocrawl|sleep <n>`, `lru_crawler enable|disable` */
-function runCrawler(session: TextSession, words: Words): void {
+function runCrawler(session: TextContext, words: Words): void {
   const { settings } = session.engine
   const argument = words[2]
   if (words.length === 3 && argument !== undefined) {
@@ -153,7 +153,7 @@ function runCrawler(session: TextSession, words: Words): void {
   session.reply('ERROR')
 }
 
-function setCrawler(session: TextSession, name: 'tocrawl' | 'sleep', value: number | undefined): string {
+function setCrawler(session: TextContext, name: 'tocrawl' | 'sleep', value: number | undefined): string {
   const { settings } = session.engine
   if (value === undefined) return BAD_FORMAT
   if (name === 'tocrawl') {
@@ -166,7 +166,7 @@ function setCrawler(session: TextSession, name: 'tocrawl' | 'sleep', value: numb
 }
 
 /** Nothing is left to do here for a crawler that looks for expired items. */
-function runCrawl(session: TextSession, classes: string): void {
+function runCrawl(session: TextContext, classes: string): void {
   const wanted = crawlable(classes)
   if (!session.engine.settings.lruCrawler) session.reply('CLIENT_ERROR lru crawler disabled')
   else if (classes === 'hash') session.reply('ERROR an unknown error happened')
@@ -174,7 +174,7 @@ function runCrawl(session: TextSession, classes: string): void {
 }
 
 /** One line an item, ended by LF alone. */
-function runMetadump(session: TextSession, classes: string): void {
+function runMetadump(session: TextContext, classes: string): void {
   const { store, settings } = session.engine
   const wanted = crawlable(classes)
   if (!settings.lruCrawler) session.reply('CLIENT_ERROR lru crawler disabled')
@@ -210,7 +210,7 @@ function urlEncoded(key: string): string {
 }
 
 /** `watch [<kind>…]`: a log would follow; nothing is ever logged here, but the connection is lost to commands. */
-function runWatch(session: TextSession, words: Words): void {
+function runWatch(session: TextContext, words: Words): void {
   muteIfAsked(session, words)
   if (!session.engine.settings.watchEnabled) session.reply('CLIENT_ERROR watch commands not allowed')
   else if (session.hasPending) session.reply('ERROR cannot pipeline other commands before watch')
@@ -224,7 +224,7 @@ function runWatch(session: TextSession, words: Words): void {
 }
 
 /** `extstore <setting> <value>`: settings of a storage that memcached was started without are taken all the same. */
-function runExtstore(session: TextSession, words: Words): void {
+function runExtstore(session: TextContext, words: Words): void {
   muteIfAsked(session, words)
   session.reply(setExtstore(session.engine.settings.extstore, words) ? 'OK' : 'ERROR')
 }
@@ -242,6 +242,6 @@ function setExtstore(extstore: Record<string, number>, words: Words): boolean {
   return true
 }
 
-function runRefreshCerts(session: TextSession): void {
+function runRefreshCerts(session: TextContext): void {
   session.peer.replies.write('Error TLS not enabled\r\n')
 }

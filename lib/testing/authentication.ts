@@ -1,7 +1,7 @@
 import { parseUint32 } from './c-numbers.ts'
 import { splitWords } from './text-command.ts'
 import type { ReadBuffer } from './read-buffer.ts'
-import type { TextSession } from './text-session.ts'
+import type { TextContext } from './text-command.ts'
 
 const LINE_LIMIT = 2048
 
@@ -14,11 +14,11 @@ export type AuthenticationStep = 'wait' | 'answered' | 'refused' | 'authenticate
  */
 export class Authentication {
   #users: ReadonlyMap<string, string>
-  #session: TextSession
+  #session: TextContext
   /** Length of the credentials with their CRLF, once the line before them was read. */
   #length: number | undefined
 
-  constructor(users: ReadonlyMap<string, string>, session: TextSession) {
+  constructor(users: ReadonlyMap<string, string>, session: TextContext) {
     this.#users = users
     this.#session = session
   }

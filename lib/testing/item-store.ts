@@ -10,9 +10,8 @@ import { Counters } from './counters.ts'
 import { CRLF_BYTES, itemSize } from './item.ts'
 import { Lifetimes } from './lifetimes.ts'
 import { SlabClasses } from './slab-classes.ts'
-import type { Item } from './item.ts'
+import type { Item, SlabClass } from './item.ts'
 import type { Settings } from './settings.ts'
-import type { SlabClass } from './slab-classes.ts'
 
 /** What a store command does with a present and with a missing item. */
 export type StoreMode = 'set' | 'add' | 'replace' | 'append' | 'prepend' | 'cas'
@@ -23,6 +22,7 @@ export type AllocationFailure = 'too large' | 'out of memory'
 /** How incr or decr ended; `item` has the new value, and is another one than before if it `grew`. */
 export type CountResult = { readonly value: bigint; readonly item: Item; readonly grew: boolean } | 'NOT_FOUND' | 'EXISTS' | 'NON_NUMERIC' | 'OUT_OF_MEMORY'
 
+/** All items of a server. What it is asked for comes from memcached's commands, whichever protocol they came in. */
 export class ItemStore {
   readonly counters = new Counters()
   readonly lifetimes: Lifetimes

@@ -1,6 +1,6 @@
 /// <reference types="node" preserve="true" />
 
-import type { SlabClass } from './slab-classes.ts'
+import type { SlabCounters } from './counters.ts'
 
 /** Bytes that every item takes beside key, value and cas id: its header, a NUL behind the key, CRLF behind the value. */
 const OVERHEAD = 48 + 1 + 2
@@ -37,6 +37,18 @@ export interface Item {
   /** Bytes that memcached would use for it, and the class that they come from. */
   readonly size: number
   readonly slab: SlabClass
+}
+
+/** One class of chunks: what it has, what was taken of it, and by whom. */
+export interface SlabClass {
+  readonly id: number
+  readonly chunkSize: number
+  readonly chunksPerPage: number
+  pages: number
+  usedChunks: number
+  /** Longest unused first. */
+  readonly items: Set<Item>
+  readonly counters: SlabCounters
 }
 
 /** Bytes that an item uses in memcached: what the size limit is about. */

@@ -12,6 +12,7 @@ const CLOCK_AT_START = 62
 const UPTIME_AT_START = 2
 const LONG_AGO = 1
 
+/** A server's clock, and what has been over since when. */
 export class Lifetimes {
   #now: () => number
   #startedAt: number

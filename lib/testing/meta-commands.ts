@@ -10,8 +10,7 @@ import { BAD_FORMAT, MAX_KEY_LENGTH, MAX_VALUE_LENGTH } from './text-command.ts'
 import type { Item } from './item.ts'
 import type { StoreMode } from './item-store.ts'
 import type { MetaFlags } from './meta-flags.ts'
-import type { TextCommand } from './text-command.ts'
-import type { TextSession } from './text-session.ts'
+import type { TextCommand, TextContext } from './text-command.ts'
 
 type Words = readonly string[]
 
@@ -24,6 +23,7 @@ const STORE_MODES: Record<string, StoreMode> = { E: 'add', A: 'append', P: 'prep
 const COUNT_DIRECTIONS: Record<string, 'up' | 'down'> = { 'I': 'up', '+': 'up', 'D': 'down', '-': 'down' }
 const STORE_REPLIES = { STORED: 'HD', NOT_STORED: 'NS', EXISTS: 'EX', NOT_FOUND: 'NF' }
 
+/** By their names. */
 export const metaCommands: Record<string, TextCommand> = {
   mg: { least: 2, run: runMetaGet },
   ms: { least: 2, run: runMetaSet },
@@ -34,7 +34,7 @@ export const metaCommands: Record<string, TextCommand> = {
 }
 
 /** `mg <key> <flag>*` → `VA <length> <flag>*` and the value, `HD <flag>*`, or `EN` */
-function runMetaGet(session: TextSession, words: Words): void {
+function runMetaGet(session: TextContext, words: Words): void {
   const { store } = session.engine
   const flags = checkedFlags(session, words, 'CLIENT_ERROR options flags are too long')
   if (flags === undefined) return
@@ -112,7 +112,7 @@ function runMetaGet(session: TextSession, words: Words): void {
   countHit(session, hit, flags.expiresAt !== undefined)
 }
 
-function countHit(session: TextSession, item: Item, touched: boolean): void {
+function countHit(session: TextContext, item: Item, touched: boolean): void {
   const { store } = session.engine
   if (touched) {
     store.counters.cmd_touch++
@@ -124,7 +124,7 @@ function countHit(session: TextSession, item: Item, touched: boolean): void {
 }
 
 /** `ms <key> <length> <flag>*` and the value → `HD`, `NS`, `EX` or `NF`, with `<flag>*` */
-function runMetaSet(session: TextSession, words: Words): void {
+function runMetaSet(session: TextContext, words: Words): void {
   const { store } = session.engine
   const length = words[2] === undefined ? undefined : parseInt32(words[2])
   if (words[1]!.length > MAX_KEY_LENGTH || words.length === 2) {
@@ -189,7 +189,7 @@ function runMetaSet(session: TextSession, words: Words): void {
 }
 
 /** `md <key> <flag>*` → `HD`, `NF` or `EX`, with `<flag>*` */
-function runMetaDelete(session: TextSession, words: Words): void {
+function runMetaDelete(session: TextContext, words: Words): void {
   const { store } = session.engine
   const flags = checkedFlags(session, words, 'CLIENT_ERROR options flags too long', 'CLIENT_ERROR invalid or duplicate flag')
   if (flags === undefined) return
@@ -217,7 +217,7 @@ function runMetaDelete(session: TextSession, words: Words): void {
 }
 
 /** `ma <key> <flag>*` → `VA <length> <flag>*` and the number, `HD`, `NF` or `EX`, with `<flag>*` */
-function runMetaArithmetic(session: TextSession, words: Words): void {
+function runMetaArithmetic(session: TextContext, words: Words): void {
   const { store } = session.engine
   const flags = checkedFlags(session, words, 'CLIENT_ERROR options flags too long', 'CLIENT_ERROR invalid or duplicate flag')
   if (flags === undefined) return
@@ -254,7 +254,7 @@ function runMetaArithmetic(session: TextSession, words: Words): void {
   }
 }
 
-function createCounter(session: TextSession, words: Words, flags: MetaFlags): void {
+function createCounter(session: TextContext, words: Words, flags: MetaFlags): void {
   const { store } = session.engine
   const digits = String(flags.initial)
   const item = store.allocate(flags.key, 0, 0, digits.length)
@@ -269,7 +269,7 @@ function createCounter(session: TextSession, words: Words, flags: MetaFlags): vo
 
 interface Counted { readonly digits: string; readonly item: Item; readonly grew: boolean; readonly created: boolean }
 
-function answerCount(session: TextSession, words: Words, flags: MetaFlags, outcome: Counted | 'NF' | 'EX'): void {
+function answerCount(session: TextContext, words: Words, flags: MetaFlags, outcome: Counted | 'NF' | 'EX'): void {
   const counted = typeof outcome === 'string' ? undefined : outcome
   let expiresAt = counted?.item.expiresAt ?? 0
   const returned = returnedFlags(words, 2, (letter) => {
@@ -298,7 +298,7 @@ function answerCount(session: TextSession, words: Words, flags: MetaFlags, outco
 }
 
 /** `me <key> [b]` → `ME <key> <name>=<value>*`, or `EN` */
-function runMetaDebug(session: TextSession, words: Words): void {
+function runMetaDebug(session: TextContext, words: Words): void {
   const { store } = session.engine
   const encoded = words[2] === 'b'
   const key = words[1] === undefined || words[1].length > MAX_KEY_LENGTH ? '' : encoded ? decodeKey(words[1]) : words[1]
@@ -317,13 +317,13 @@ function runMetaDebug(session: TextSession, words: Words): void {
     + `cas=${item.cas} fetch=${item.fetched ? 'yes' : 'no'} cls=${item.slab.id} size=${item.size}`)
 }
 
-function runMetaNoop(session: TextSession): void {
+function runMetaNoop(session: TextContext): void {
   session.reply('MN')
   session.flush()
 }
 
 /** The flags of mg, md and ma; `undefined` when the line was refused, and answered. */
-function checkedFlags(session: TextSession, words: Words, tooMany: string, invalid?: string): MetaFlags | undefined {
+function checkedFlags(session: TextContext, words: Words, tooMany: string, invalid?: string): MetaFlags | undefined {
   if (words[1]!.length > MAX_KEY_LENGTH) {
     session.fail(BAD_FORMAT)
     return undefined

@@ -2,6 +2,7 @@
 
 interface Uses { get: number; hit: number; set: number; del: number }
 
+/** Counts only what it is told, which is nothing while `stats detail` is off. */
 export class PrefixCounters {
   #uses = new Map<string, Uses>()
 

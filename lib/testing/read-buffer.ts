@@ -10,6 +10,7 @@ const LF = 0x0a
 const CR = 0x0d
 const EMPTY = Buffer.alloc(0)
 
+/** One connection's input. */
 export class ReadBuffer {
   #bytes: Buffer = EMPTY
   /** Unused bytes are `#start` to `#end`, of which the read buffer holds those before `#seen`. */

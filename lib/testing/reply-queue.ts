@@ -12,6 +12,7 @@ export type Piece = string | Buffer
 /** From this size on a value goes out as it is, instead of being copied into a larger buffer. */
 const COPY_BELOW = 16 * 1024
 
+/** One connection's output, before it goes through the fault switches. */
 export class ReplyQueue {
   #pieces: Piece[] = []
   /** How many of the pieces belong to finished replies, and how many of those were flushed. */

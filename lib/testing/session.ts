@@ -30,6 +30,7 @@ export interface Peer {
   close(): void
 }
 
+/** One connection's protocol, made when the connection was. */
 export interface Session {
   /** Takes what the connection received, in order; never throws, whatever it is. Afterwards flushed replies are sent. */
   receive(chunk: Buffer): void

@@ -5,7 +5,7 @@
  */
 
 import { SlabCounters } from './counters.ts'
-import type { Item } from './item.ts'
+import type { SlabClass } from './item.ts'
 
 const PAGE_SIZE = 1024 * 1024
 const GROWTH_FACTOR = 1.25
@@ -20,18 +20,6 @@ export interface SlabSettings {
   readonly chunkSize: number
   readonly itemSizeMax: number
   readonly slabChunkMax: number
-}
-
-/** One class of chunks: what it has, what was taken of it, and by whom. */
-export interface SlabClass {
-  readonly id: number
-  readonly chunkSize: number
-  readonly chunksPerPage: number
-  pages: number
-  usedChunks: number
-  /** Longest unused first. */
-  readonly items: Set<Item>
-  readonly counters: SlabCounters
 }
 
 /** All classes of a server, and the limit they share. */

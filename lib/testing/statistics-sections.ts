@@ -3,6 +3,7 @@
 import type { SlabCounters } from './counters.ts'
 import type { Engine } from './session.ts'
 
+/** One line: `STAT <name> <value>`. */
 export type Statistic = readonly [name: string, value: string | number]
 
 /** memcached's hash table at the start: 2^16 buckets of 8 bytes. */

@@ -6,16 +6,16 @@ import { generalStatistics, itemStatistics, settingStatistics, sizeStatistics, s
 import { BAD_FORMAT } from './text-command.ts'
 import type { Engine } from './session.ts'
 import type { Statistic } from './statistics-sections.ts'
-import type { TextCommand } from './text-command.ts'
-import type { TextSession } from './text-session.ts'
+import type { TextCommand, TextContext } from './text-command.ts'
 
 const CACHEDUMP_LIMIT = 2 * 1024 * 1024
 const LISTENER_ID = 22
 
+/** The one command, by its name. */
 export const statistics: Record<string, TextCommand> = { stats: { run: runStats } }
 
 /** `stats [<section> [<argument>…]]` */
-function runStats(session: TextSession, words: readonly string[]): void {
+function runStats(session: TextContext, words: readonly string[]): void {
   const { engine } = session
   engine.store.sweep()
   switch (words[1]) {
@@ -60,14 +60,14 @@ function runStats(session: TextSession, words: readonly string[]): void {
   }
 }
 
-function report(session: TextSession, statistics: Iterable<Statistic>): void {
+function report(session: TextContext, statistics: Iterable<Statistic>): void {
   let text = ''
   for (const [name, value] of statistics) text += `STAT ${name} ${value}\r\n`
   session.peer.replies.write(`${text}END\r\n`)
 }
 
 /** Answers one STAT line, with no END behind it. */
-function runTrackSizes(session: TextSession, enable: boolean): void {
+function runTrackSizes(session: TextContext, enable: boolean): void {
   const { settings, store } = session.engine
   // Only cas ids tell the items that were there before.
   if (enable && !settings.casEnabled) {
@@ -79,7 +79,7 @@ function runTrackSizes(session: TextSession, enable: boolean): void {
 }
 
 /** `stats detail on|off|dump` */
-function runDetail(session: TextSession, argument: string | undefined): void {
+function runDetail(session: TextContext, argument: string | undefined): void {
   const { settings, prefixes } = session.engine
   if (argument === 'on' || argument === 'off') {
     settings.detailEnabled = argument === 'on'
@@ -92,7 +92,7 @@ function runDetail(session: TextSession, argument: string | undefined): void {
 }
 
 /** `stats cachedump <class> <limit>`: `ITEM <key> [<length> b; <expiry> s]`, newest first; a limit of 0 is none. */
-function runCachedump(session: TextSession, words: readonly string[]): void {
+function runCachedump(session: TextContext, words: readonly string[]): void {
   const { store, settings } = session.engine
   if (!settings.dumpEnabled) {
     session.reply('CLIENT_ERROR stats cachedump not allowed')

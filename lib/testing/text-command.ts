@@ -1,18 +1,49 @@
-import type { TextSession } from './text-session.ts'
+import type { Item } from './item.ts'
+import type { Engine, Peer } from './session.ts'
+
+/** What a command may do: the session of the connection that it came on. */
+export interface TextContext {
+  readonly engine: Engine
+  readonly peer: Peer
+  /** The command said `noreply`: its next reply line is not written. */
+  muted: boolean
+  /** Earlier commands were not flushed yet, whether they have a reply or `noreply` hid it. */
+  readonly hasPending: boolean
+  /** Answers with one line, unless the command is muted. */
+  reply(line: string): void
+  /** Answers with an error line that `noreply` and meta's `q` do not mute. */
+  fail(line: string): void
+  /** The reply refers to this item until it is flushed. */
+  hold(item: Item): void
+  /** Takes the item's value and CRLF from the input, then calls `complete`. */
+  upload(item: Item, complete: (endsWell: boolean) => void): void
+  /** Drops the next `bytes` of the input; what was replied leaves only after them. */
+  swallow(bytes: number): void
+  /** Lets all replies leave, this command's included. */
+  flush(): void
+  /** Forgets the replies of earlier commands that were not flushed yet; only this one will have one. */
+  dropReplies(): void
+  /** Takes no further commands; the connection stays open. */
+  ignoreInput(): void
+  /** Closes the connection, after what was flushed. */
+  close(): void
+}
 
 /** A command: how many words its line has, its name included, and what it does. Any other number is an `ERROR`. */
 export interface TextCommand {
   readonly least?: number
   readonly most?: number
-  readonly run: (session: TextSession, words: readonly string[]) => void
+  readonly run: (session: TextContext, words: readonly string[]) => void
 }
 
 /** memcached reads no further words of a line, except the keys of a retrieval. */
 export const MAX_WORDS = 23
 /** In bytes. */
 export const MAX_KEY_LENGTH = 250
+/** In bytes; a larger number is no length at all, whatever the server's limit is. */
 export const MAX_VALUE_LENGTH = 2 ** 31 - 1 - 2
 
+/** What is wrong with most lines that are refused. */
 export const BAD_FORMAT = 'CLIENT_ERROR bad command line format'
 
 /** The words of a line: parted by runs of blanks, and by nothing else; a NUL ends the line. */
@@ -23,7 +54,7 @@ export function splitWords(line: string): string[] {
 }
 
 /** `noreply` counts wherever a command takes it: as the last word. */
-export function muteIfAsked(session: TextSession, words: readonly string[]): boolean {
+export function muteIfAsked(session: TextContext, words: readonly string[]): boolean {
   if (words[Math.min(words.length, MAX_WORDS) - 1] === 'noreply') session.muted = true
   return session.muted
 }

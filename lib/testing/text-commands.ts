@@ -10,8 +10,7 @@ import { statistics } from './statistics.ts'
 import { BAD_FORMAT, MAX_KEY_LENGTH, MAX_VALUE_LENGTH, MAX_WORDS, muteIfAsked, splitWords } from './text-command.ts'
 import type { Item } from './item.ts'
 import type { StoreMode } from './item-store.ts'
-import type { TextCommand } from './text-command.ts'
-import type { TextSession } from './text-session.ts'
+import type { TextCommand, TextContext } from './text-command.ts'
 
 const BAD_EXPTIME = 'CLIENT_ERROR invalid exptime argument'
 
@@ -41,7 +40,7 @@ const commands = new Map<string, TextCommand>(Object.entries({
 } satisfies Record<string, TextCommand>))
 
 /** Runs one command line: its reply is queued, or the session is set to take the data block behind it. */
-export function runCommand(session: TextSession, line: string): void {
+export function runCommand(session: TextContext, line: string): void {
   const words = splitWords(line)
   const name = words[0] ?? ''
   const command = commands.get(name)
@@ -57,7 +56,7 @@ export function runCommand(session: TextSession, line: string): void {
   command.run(session, words)
 }
 
-function runUnknown(session: TextSession, words: readonly string[]): void {
+function runUnknown(session: TextContext, words: readonly string[]): void {
   const name = words[0] ?? ''
   // memcached chooses by the first letter, and looks for HTTP only where no command begins with it.
   const last = words[Math.min(words.length, MAX_WORDS) - 1] ?? ''
@@ -100,7 +99,7 @@ function retrieval({ cas = false, touch = false }: { cas?: boolean; touch?: bool
   }
 }
 
-function countRetrieval(session: TextSession, item: Item | undefined, touch: boolean): void {
+function countRetrieval(session: TextContext, item: Item | undefined, touch: boolean): void {
   const { store } = session.engine
   if (touch) store.counters.cmd_touch++
   else store.counters.cmd_get++
@@ -162,7 +161,7 @@ function storage(mode: StoreMode): TextCommand {
 }
 
 /** `delete <key> [0] [noreply]` */
-function runDelete(session: TextSession, words: readonly string[]): void {
+function runDelete(session: TextContext, words: readonly string[]): void {
   const { store, settings, prefixes } = session.engine
   const key = words[1]!
   if (words.length > 2) {
@@ -190,7 +189,7 @@ function runDelete(session: TextSession, words: readonly string[]): void {
 }
 
 /** `incr <key> <delta> [noreply]`, `decr <key> <delta> [noreply]` */
-function runCount(session: TextSession, words: readonly string[], down: boolean): void {
+function runCount(session: TextContext, words: readonly string[], down: boolean): void {
   const { store } = session.engine
   muteIfAsked(session, words)
   const key = words[1]!
@@ -224,7 +223,7 @@ function runCount(session: TextSession, words: readonly string[], down: boolean)
 }
 
 /** `touch <key> <exptime> [noreply]` */
-function runTouch(session: TextSession, words: readonly string[]): void {
+function runTouch(session: TextContext, words: readonly string[]): void {
   const { store } = session.engine
   muteIfAsked(session, words)
   const key = words[1]!
@@ -243,7 +242,7 @@ function runTouch(session: TextSession, words: readonly string[]): void {
 }
 
 /** `flush_all [delay] [noreply]` */
-function runFlushAll(session: TextSession, words: readonly string[]): void {
+function runFlushAll(session: TextContext, words: readonly string[]): void {
   const { store, settings } = session.engine
   const muted = muteIfAsked(session, words)
   store.counters.cmd_flush++
@@ -261,7 +260,7 @@ function runFlushAll(session: TextSession, words: readonly string[]): void {
 }
 
 /** `verbosity <level> [noreply]` */
-function runVerbosity(session: TextSession, words: readonly string[]): void {
+function runVerbosity(session: TextContext, words: readonly string[]): void {
   muteIfAsked(session, words)
   const level = parseUint32(words[1]!)
   if (level === undefined) {
@@ -272,7 +271,7 @@ function runVerbosity(session: TextSession, words: readonly string[]): void {
   session.reply('OK')
 }
 
-function runQuit(session: TextSession): void {
+function runQuit(session: TextContext): void {
   session.flush()
   session.close()
 }

@@ -5,6 +5,7 @@ import { ReadBuffer } from './read-buffer.ts'
 import { runCommand } from './text-commands.ts'
 import type { Item } from './item.ts'
 import type { Engine, Peer, Session } from './session.ts'
+import type { TextContext } from './text-command.ts'
 
 /** A line that has not ended after this many bytes ends the connection, unless it is a get. */
 const LINE_LIMIT = 2048
@@ -20,10 +21,9 @@ interface Upload { readonly item: Item; filled: number; readonly complete: (ends
  * The text protocol on one connection: lines, the data blocks behind some of them, and when replies leave. What the
  * lines mean is in text-commands.ts.
  */
-export class TextSession implements Session {
+export class TextSession implements Session, TextContext {
   readonly engine: Engine
   readonly peer: Peer
-  /** The command at hand said `noreply`: its next reply line is not written. */
   muted = false
   #input = new ReadBuffer()
   #upload: Upload | undefined
@@ -43,7 +43,6 @@ export class TextSession implements Session {
     if (auth !== undefined) this.#authentication = new Authentication(auth, this)
   }
 
-  /** Earlier commands were not flushed yet, whether they have a reply or `noreply` hid it. */
   get hasPending(): boolean {
     return this.#unflushed > 1
   }
@@ -56,54 +55,45 @@ export class TextSession implements Session {
     while (!this.#closed && this.#step()) { /* until more input is needed */ }
   }
 
-  /** Answers with one line, unless the command was muted. */
   reply(line: string): void {
     if (this.muted) this.muted = false
     else this.peer.replies.write(`${line}\r\n`)
   }
 
-  /** Answers with an error line that `noreply` and meta's `q` do not mute. */
   fail(line: string): void {
     this.muted = false
     this.reply(line)
   }
 
-  /** The reply at hand refers to this item until it is sent. */
   hold(item: Item): void {
     item.holds++
     this.#held.push(item)
   }
 
-  /** Takes the item's value and CRLF from the input, then calls `complete`. */
   upload(item: Item, complete: (endsWell: boolean) => void): void {
     this.#upload = { item, filled: 0, complete }
   }
 
-  /** Drops the next `bytes` of the input; what was replied leaves only after them. */
   swallow(bytes: number): void {
     this.#swallow = bytes
   }
 
-  /** Lets all replies leave, this command's included. */
   flush(): void {
     this.peer.replies.end()
     this.peer.replies.flush()
     this.#forgetCommands()
   }
 
-  /** Forgets the replies of earlier commands that were not sent yet; only the one at hand will have one. */
   dropReplies(): void {
     this.peer.replies.drop()
     this.#forgetCommands()
     this.#unflushed = 1
   }
 
-  /** Takes no further commands; the connection stays open. */
   ignoreInput(): void {
     this.#closed = true
   }
 
-  /** Closes the connection, after what was flushed. */
   close(): void {
     this.dropReplies()
     this.dispose()
