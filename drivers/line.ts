@@ -12,9 +12,13 @@ import {
 
 /** What memcached's line protocols, text and meta, share: lines that end in CRLF, decimal numbers, words of refusal. */
 
+/** What ends a line, and a block of data. */
 export const CRLF = '\r\n'
+/** The first byte of CRLF. */
 export const CR = 0x0d
+/** The second byte of CRLF. */
 export const LF = 0x0a
+/** What stands between the words of a line. */
 export const SPACE = 0x20
 const ZERO = 0x30
 

@@ -4,15 +4,16 @@ import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { casId, list, pairs, statsSection, whole } from './arguments.ts'
 import { executeAll } from './bulk.ts'
-import { checkCall, type CasOptions, type CountOptions, type StoreOptions } from './call-options.ts'
+import type { CasOptions, CountOptions, StoreOptions } from './call-options.ts'
+import { Caller } from './caller.ts'
 import { CasIds } from './cas-ids.ts'
 import { compose, decodeItem, type Codec } from './codec.ts'
-import type { CallOptions, Execute, Item, Key, Op, Reply, Request, StoreMode, StoreStatus } from './commands.ts'
+import type { CallOptions, Item, Key, Reply, Request, StoreMode, StoreStatus } from './commands.ts'
 import { compression, lengthLimit } from './compression.ts'
 import { countLike, initialCount, step } from './counter.ts'
 import type { Driver } from './driver.ts'
 import { errorAsMiss } from './error-as-miss.ts'
-import { atCaller, MemcacheClosedError, type MemcacheError } from './errors.ts'
+import { MemcacheClosedError, type MemcacheError } from './errors.ts'
 import { expiry, type Ttl } from './expiry.ts'
 import { nameKeys, wireKey, wirePrefix, type KeyLike, type KeyRules } from './key.ts'
 import { stack } from './middleware.ts'
@@ -43,13 +44,11 @@ type Decode<T> = (item: Item | undefined, request: Request<'get'>) => T | undefi
  */
 export class Client extends EventEmitter<ClientEvents> {
   readonly #driver: Driver
-  readonly #execute: Execute
+  readonly #caller: Caller
   readonly #keys: KeyRules
   readonly #values: Codec<unknown, Buffer>
-  readonly #server: string
   readonly #timeout: number
   readonly #casIds: CasIds | undefined
-  #closed = false
 
   /**
    * @param url `memcached://host:port` or `unix:/path`; options win over it.
@@ -69,17 +68,17 @@ export class Client extends EventEmitter<ClientEvents> {
     const { serializer, compressor, minCompressLength: minLength, maxValueLength, maxKeyLength } = settings
     const squeeze = compose(compression(compressor, { minLength, maxLength }), lengthLimit(maxValueLength))
     this.#driver = settings.driver(endpoint)
-    this.#execute = stack(settings.errorAsMiss ? [errorAsMiss, ...settings.layers] : settings.layers)(this.#driver.execute)
+    const layers = settings.errorAsMiss ? [errorAsMiss, ...settings.layers] : settings.layers
+    this.#caller = new Caller(stack(layers)(this.#driver.execute), endpoint.name)
     this.#values = compose(serialization(serializer), squeeze)
     this.#keys = { prefix: wirePrefix(settings.keyPrefix, maxKeyLength), maxLength: maxKeyLength }
-    this.#server = endpoint.name
     this.#timeout = settings.timeout
     this.#casIds = settings.cacheCas ? new CasIds() : undefined
   }
 
   /** The value of a key; `undefined` = a miss. Wire: `get`. */
   get<T = unknown>(key: KeyLike, options?: CallOptions): Promise<T | undefined> {
-    return this.#call('get', options, () => this.#get(key, false), this.#value as Decode<T>)
+    return this.#caller.call('get', options, () => this.#get(key, false), this.#value as Decode<T>)
   }
 
   /** The values of many keys, by key; a miss has no entry. One round trip. Wire: `get` with several keys. */
@@ -89,7 +88,7 @@ export class Client extends EventEmitter<ClientEvents> {
 
   /** The value of a key and the id of its version, for `cas`. Wire: `gets`. */
   gets<T = unknown>(key: KeyLike, options?: CallOptions): Promise<Versioned<T> | undefined> {
-    return this.#call('gets', options, () => this.#get(key, true), this.#versioned as Decode<Versioned<T>>)
+    return this.#caller.call('gets', options, () => this.#get(key, true), this.#versioned as Decode<Versioned<T>>)
   }
 
   /** As `getMulti`, each value with the id of its version. Wire: `gets` with several keys. */
@@ -99,17 +98,17 @@ export class Client extends EventEmitter<ClientEvents> {
 
   /** The value of a key, which gets a new time to live. Wire: `gat`. */
   gat<T = unknown>(key: KeyLike, ttl: Ttl, options?: CallOptions): Promise<T | undefined> {
-    return this.#call('gat', options, () => this.#get(key, false, expiry(ttl)), this.#value as Decode<T>)
+    return this.#caller.call('gat', options, () => this.#get(key, false, expiry(ttl)), this.#value as Decode<T>)
   }
 
   /** As `gat`, with the id of the value's version. Wire: `gats`. */
   gats<T = unknown>(key: KeyLike, ttl: Ttl, options?: CallOptions): Promise<Versioned<T> | undefined> {
-    return this.#call('gats', options, () => this.#get(key, true, expiry(ttl)), this.#versioned as Decode<Versioned<T>>)
+    return this.#caller.call('gats', options, () => this.#get(key, true, expiry(ttl)), this.#versioned as Decode<Versioned<T>>)
   }
 
   /** Gives a key a new time to live; `false` = there is no such key. Wire: `touch`. */
   touch(key: KeyLike, ttl: Ttl, options?: CallOptions): Promise<boolean> {
-    return this.#call('touch', options, () => ({ op: 'touch', key: this.#key(key), expires: expiry(ttl) }), same)
+    return this.#caller.call('touch', options, () => ({ op: 'touch', key: this.#key(key), expires: expiry(ttl) }), same)
   }
 
   /** Stores a value. Wire: `set`. */
@@ -160,7 +159,7 @@ export class Client extends EventEmitter<ClientEvents> {
 
   /** Removes a key; `false` = there is no such key. Wire: `delete`. */
   delete(key: KeyLike, options?: CallOptions): Promise<boolean> {
-    return this.#call('delete', options, () => ({ op: 'delete', key: this.#key(key) }), same)
+    return this.#caller.call('delete', options, () => ({ op: 'delete', key: this.#key(key) }), same)
   }
 
   /** Removes many keys; says by key which were there. Rejects if one of them does, as `setMulti`. Wire: `delete`, pipelined. */
@@ -189,22 +188,22 @@ export class Client extends EventEmitter<ClientEvents> {
 
   /** Drops everything that the server holds, now or in `delay` seconds. Wire: `flush_all`. */
   flushAll(delay = 0, options?: CallOptions): Promise<boolean> {
-    return this.#call('flushAll', options, () => ({ op: 'flush', delay: expiry(whole('a delay', delay)) }), same)
+    return this.#caller.call('flushAll', options, () => ({ op: 'flush', delay: expiry(whole('a delay', delay)) }), same)
   }
 
   /** The server's statistics by name: the general ones, or a section such as `settings`, `items`, `slabs`. Wire: `stats`. */
   stats(section = '', options?: CallOptions): Promise<Map<string, string>> {
-    return this.#call('stats', options, () => ({ op: 'stats', section: statsSection(section) }), same)
+    return this.#caller.call('stats', options, () => ({ op: 'stats', section: statsSection(section) }), same)
   }
 
   /** The server's version. Wire: `version`. */
   version(options?: CallOptions): Promise<string> {
-    return this.#call('version', options, () => ({ op: 'version' }), same)
+    return this.#caller.call('version', options, () => ({ op: 'version' }), same)
   }
 
   /** How much the server logs: 0, 1, 2. Wire: `verbosity`. */
   verbosity(level: number, options?: CallOptions): Promise<boolean> {
-    return this.#call('verbosity', options, () => ({ op: 'verbosity', level: whole('a level', level) }), same)
+    return this.#caller.call('verbosity', options, () => ({ op: 'verbosity', level: whole('a level', level) }), same)
   }
 
   /**
@@ -214,10 +213,10 @@ export class Client extends EventEmitter<ClientEvents> {
   async connect({ reconnect = false }: { readonly reconnect?: boolean } = {}): Promise<void> {
     try {
       if (reconnect) await this.#driver.disconnect(new MemcacheClosedError('connect({ reconnect: true }) ended the connection'))
-      this.#closed = false
+      this.#caller.closed = false
       await this.#driver.connect()
     } catch (error) {
-      throw atCaller(error, { server: this.#server })
+      throw this.#caller.fault(error, undefined)
     }
   }
 
@@ -226,7 +225,7 @@ export class Client extends EventEmitter<ClientEvents> {
    * `connect()`. Settles when the socket is closed, after which this client keeps no process alive. It never rejects.
    */
   async close(): Promise<void> {
-    this.#closed = true
+    this.#caller.closed = true
     await this.#driver.disconnect(new MemcacheClosedError('close() was called'))
   }
 
@@ -267,51 +266,6 @@ export class Client extends EventEmitter<ClientEvents> {
     return this.#key(key)
   }
 
-  /**
-   * Every command on one request: options checked, executed, its reply turned into the result, its error made the caller's.
-   * Promises by hand, since an async function costs a `get` twice as much as this.
-   */
-  #call<O extends Op, R>(
-    command: string,
-    options: CallOptions | undefined,
-    build: () => Request<O>,
-    result: (reply: Reply<O>, request: Request<O>) => R,
-  ): Promise<R> {
-    const fail = (error: unknown): never => {
-      throw atCaller(error, { command, server: this.#server })
-    }
-    try {
-      this.#check(command, options)
-      const request = build()
-      const finish = (reply: Reply<O>): R => {
-        try {
-          return result(reply, request)
-        } catch (error) {
-          return fail(error)
-        }
-      }
-      return this.#execute(request, options).then(finish, fail)
-    } catch (error) {
-      return Promise.reject(atCaller(error, { command, server: this.#server }))
-    }
-  }
-
-  /** As `#call`, for what takes more than one request, or none. */
-  async #guard<R>(command: string, options: CallOptions | undefined, body: () => Promise<R>): Promise<R> {
-    try {
-      this.#check(command, options)
-      return await body()
-    } catch (error) {
-      throw atCaller(error, { command, server: this.#server })
-    }
-  }
-
-  #check(command: string, options: CallOptions | undefined): void {
-    if (options !== undefined) checkCall(command, options)
-    options?.signal?.throwIfAborted()
-    if (this.#closed) throw new MemcacheClosedError('close() was called')
-  }
-
   #key(key: KeyLike): Key {
     return wireKey(key, this.#keys)
   }
@@ -322,10 +276,10 @@ export class Client extends EventEmitter<ClientEvents> {
 
   /** One request for all keys; the hits by the keys' names. */
   #many<R>(command: string, keys: Iterable<KeyLike>, options: CallOptions | undefined, cas: boolean, result: (item: Item, key: Key) => R): Promise<Map<string, R>> {
-    return this.#guard(command, options, async () => {
+    return this.#caller.guard(command, options, async () => {
       const names = nameKeys(Array.from(list('keys', keys), (key) => [this.#key(key), key]))
       const wires = [...names.keys()]
-      const items = wires.length === 0 ? [] : await this.#execute({ op: 'getMulti', keys: wires, cas }, options)
+      const items = wires.length === 0 ? [] : await this.#caller.execute({ op: 'getMulti', keys: wires, cas }, options)
       const hits = new Map<string, R>()
       items.forEach((item, place) => {
         const key = wires[place] as Key
@@ -342,17 +296,17 @@ export class Client extends EventEmitter<ClientEvents> {
     build: () => (readonly [KeyLike, Request<O>])[],
     result: (reply: Reply<O>) => R,
   ): Promise<Map<string, R>> {
-    return this.#guard(command, options, async () => {
+    return this.#caller.guard(command, options, async () => {
       const latest = new Map(build().map((pair) => [pair[1].key, pair]))
       const names = nameKeys(Array.from(latest, ([wire, [key]]) => [wire, key]))
       const requests = Array.from(latest.values(), ([, request]) => request)
-      const replies = await executeAll(this.#execute, requests, { ...options, timeout: options?.timeout ?? this.#timeout })
+      const replies = await executeAll(this.#caller.execute, requests, { ...options, timeout: options?.timeout ?? this.#timeout })
       return new Map(Array.from(names.values(), (name, place) => [name, result(replies[place] as Reply<O>)]))
     })
   }
 
   #store(mode: StoreMode, key: KeyLike, value: unknown, options: CasOptions | undefined): Promise<boolean> {
-    return this.#call(mode, options, () => this.#storing(mode, key, value, options), isStored)
+    return this.#caller.call(mode, options, () => this.#storing(mode, key, value, options), isStored)
   }
 
   #storing(mode: StoreMode, key: KeyLike, value: unknown, options: CasOptions | undefined): Request<'store'> {
@@ -367,7 +321,7 @@ export class Client extends EventEmitter<ClientEvents> {
       const initial = options?.initial === undefined ? undefined : initialCount(options.initial)
       return { op: 'count', key: this.#key(key), ...step(delta, command === 'decr'), initial, expires: expiry(options?.ttl ?? 0) }
     }
-    return this.#call(command, options, build, (count) => (count === undefined ? undefined : countLike(delta, count)))
+    return this.#caller.call(command, options, build, (count) => (count === undefined ? undefined : countLike(delta, count)))
   }
 
   readonly #value = (item: Item | undefined, { key }: Request<'get'>): unknown => item && decodeItem(this.#values, item, key).value

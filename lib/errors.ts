@@ -163,10 +163,11 @@ export function complete<E extends MemcacheError>(error: E, context: FaultContex
 
 /**
  * An error as its caller gets it: it says which command and server it was, and its stack is the caller's own instead of
- * a socket handler's. To be called in the continuation of an awaited promise: only there does V8 know who awaits.
+ * a socket handler's, from behind `below` on. To be called in the continuation of an awaited promise: only there does V8
+ * know who awaits.
  */
-export function atCaller(error: unknown, context: FaultContext): unknown {
+export function atCaller(error: unknown, context: FaultContext, below: (...args: never[]) => unknown = atCaller): unknown {
   if (!(error instanceof MemcacheError)) return error // an AbortSignal's reason, or what a user's layer threw
-  Error.captureStackTrace(error, atCaller)
+  Error.captureStackTrace(error, below)
   return complete(error, context)
 }

@@ -10,7 +10,7 @@ import { root } from './support/pages.ts'
 /** Top to bottom. A file imports from its own layer or from one below. */
 const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
   ['door', lib('index')],
-  ['client', lib('client', 'options', 'call-options', 'arguments', 'bulk', 'cas-ids')],
+  ['client', lib('client', 'caller', 'options', 'call-options', 'arguments', 'bulk', 'cas-ids')],
   ['drivers and serializers', [...sources('drivers'), ...sources('serializers')]],
   [
     'mechanics',
