@@ -84,7 +84,7 @@ function requestsOf(bytes: string): Request[] | undefined {
     const line = rest.slice(0, end)
     rest = rest.slice(end + 2)
     const words = line.split(' ')
-    if (words.some((word) => word === '' || word === 'noreply')) return undefined
+    if (words.some((word) => word === '' || word === 'noreply' || /[\x00-\x1f\x7f]/.test(word))) return undefined
     const store = /^(set|add|replace|append|prepend|cas) (\S+) (\d+) (-?\d+) (\d+)(?: (\d+))?$/.exec(line)
     if (store !== null) {
       const [, mode, key, flags, expires, length, cas] = store
