@@ -203,6 +203,22 @@ void t.test('closing', async (t) => {
     t.strictSame([client.isConnected(), events], [false, []], 'what connects too late is no connection')
   })
 
+  void t.test('a driver of another library is never asked for what was given up while it connected', async (t) => {
+    const asked: string[] = []
+    let connected = (): void => {}
+    const driver = wrap('slow', () => ({ commands: { get: ({ key }) => void asked.push(key) }, connect: () => new Promise<void>((resolve) => (connected = resolve)), close() {} }))
+    const client = new Client({ driver })
+    const controller = new AbortController()
+    const [aborted, late, kept] = [rejection(client.get('aborted', { signal: controller.signal })), rejection(client.get('late', { timeout: 5 })), client.get('kept')]
+    controller.abort('enough')
+    t.equal(await aborted, 'enough')
+    t.match(await late, { name: 'MemcacheTimeoutError', command: 'get' })
+    connected()
+    t.equal(await kept, undefined)
+    t.strictSame(asked, ['kept'])
+    await client.close()
+  })
+
   void t.test('await using closes', async (t) => {
     const { server, make } = await scene(t)
     const outer = await (async () => {

@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import { Client } from '../lib/client.ts'
 import type { Item, StoreMode } from '../lib/commands.ts'
 import { compose, type Codec } from '../lib/codec.ts'
-import { compression, lengthLimit, type Compressor } from '../lib/compression.ts'
+import { compression } from '../lib/compression.ts'
 import { MemcacheError, MemcacheValueError } from '../lib/errors.ts'
 import { flags, foreign } from '../lib/flags.ts'
 import type { ClientOptions } from '../lib/options.ts'
@@ -321,7 +321,7 @@ void t.test('a serializer or compressor of the user\'s own that does it wrong', 
   ]
   for (const [what, options] of cases) {
     const { client } = await scene(t, options)
-    await client.set('other', 'kept')
+    await client.set('other', 'kept', { minCompressLength: 0 })
     const { socket } = client
     const value = { text: 'žluťoučký kůň ☃ '.repeat(20) }
     const outcome = await client.set('k', value).catch((error: unknown) => error)
@@ -333,19 +333,6 @@ void t.test('a serializer or compressor of the user\'s own that does it wrong', 
   const { client } = await scene(t, { serializer: { ...wrong, serialize: (value) => Buffer.from(JSON.stringify(value)), deserialize: () => { throw new TypeError('mine') } } })
   await client.set('k', [1])
   t.match(await rejection(client.get('k')), { name: 'MemcacheValueError', message: /mine/, cause: { name: 'TypeError' } })
-})
-
-void t.test('a serializer and a compressor of the user\'s own work together', async (t) => {
-  const serializer = { flag: 1024, serialize: (value: unknown) => Buffer.from(JSON.stringify(value)), deserialize: (bytes: Buffer) => JSON.parse(bytes.toString()) as unknown }
-  const deflate: Compressor = { flag: 4096, compress: (bytes) => deflateRawSync(bytes), decompress: (bytes) => inflateRawSync(bytes) }
-  for (const compressor of [lz4, deflate]) {
-    const codec = compose(compose(serialization(serializer), compression(compressor, { minLength: 4, maxLength: 10_000 })), lengthLimit(10_000))
-    const text = 'la '.repeat(100)
-    t.equal(codec.decode(encode(codec, text)).value, text, 'a string')
-    const array = encode(codec, ['aaaa'.repeat(50)])
-    t.equal(array.flags, serializer.flag | compressor.flag)
-    t.strictSame(codec.decode(array).value, ['aaaa'.repeat(50)])
-  }
 })
 
 void t.test('whatever is stored comes back', async (t) => {
