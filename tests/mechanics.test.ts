@@ -474,6 +474,7 @@ t.test('wrap: what is closed or cancelled does not run afterwards', async (t) =>
   t.notOk(client.isConnected(), 'a connection that is made after close does not count')
 
   const again = client.connect()
+  await sleep(5)
   connected()
   await again
   const stuck = client.delete('stuck').catch((error: unknown) => error)
