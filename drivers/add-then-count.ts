@@ -16,8 +16,10 @@ export function addThenCount({ timeout }: Endpoint): Middleware {
       const { key, initial, expires, delta, down } = request
       const item = { value: Buffer.from(initial.toString()), flags: flags.integer }
       const deadline = performance.now() + (call?.timeout ?? timeout)
+      let first = true
       for (;;) {
-        const added = await next({ op: 'store', mode: 'add', key, item, expires }, { ...call, timeout: remaining(deadline) })
+        const added = await next({ op: 'store', mode: 'add', key, item, expires }, first ? call : { ...call, timeout: remaining(deadline) })
+        first = false
         if (added === 'stored') return initial
         const count = await next({ op: 'count', key, delta, down, expires }, { ...call, timeout: remaining(deadline) })
         if (count !== undefined) return count

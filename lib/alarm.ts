@@ -3,11 +3,11 @@
  * steady load that is one wake-up a `timeout`, not one timer a request.
  */
 export class Alarm {
-  readonly #ring: () => void
+  readonly #ring: (due: number) => void
   #timer: NodeJS.Timeout | undefined
   #at = Infinity
 
-  constructor(ring: () => void) {
+  constructor(ring: (due: number) => void) {
     this.#ring = ring
   }
 
@@ -18,7 +18,7 @@ export class Alarm {
     this.#at = at
     // A process that was busy or stopped past a deadline finds the timer due and the replies unread: setImmediate lets
     // it read them first. The timer alone keeps no process alive, a connected socket does.
-    this.#timer = setTimeout(() => setImmediate(this.#wake), Math.max(0, Math.ceil(at - performance.now()))).unref()
+    this.#timer = setTimeout(this.#due, Math.max(0, Math.ceil(at - performance.now()))).unref()
   }
 
   clear(): void {
@@ -26,8 +26,11 @@ export class Alarm {
     this.#at = Infinity
   }
 
-  readonly #wake = (): void => {
-    this.clear()
-    this.#ring()
+  readonly #due = (): void => {
+    const now = performance.now()
+    setImmediate(() => {
+      this.clear()
+      this.#ring(now)
+    })
   }
 }

@@ -14,12 +14,12 @@ export async function executeAll<O extends Op>(
   requests: readonly Request<O>[],
   call: CallOptions & { readonly timeout: number },
 ): Promise<Reply<O>[]> {
-  const deadline = performance.now() + call.timeout
+  const started = performance.now()
   const replies = new Array<Reply<O>>(requests.length)
   let waiting = [...requests.keys()]
   while (waiting.length > 0) {
     const batch = waiting.slice(0, BATCH)
-    const timeout = Math.max(deadline - performance.now(), 1)
+    const timeout = waiting.length === requests.length ? call.timeout : Math.max(started + call.timeout - performance.now(), 1)
     const outcomes = await Promise.allSettled(batch.map((place) => execute(requests[place] as Request<O>, { ...call, timeout })))
     const refused: number[] = []
     outcomes.forEach((outcome, index) => {

@@ -212,8 +212,9 @@ export class Client extends EventEmitter<ClientEvents> {
    */
   async connect({ reconnect = false }: { readonly reconnect?: boolean } = {}): Promise<void> {
     try {
-      if (reconnect) await this.#driver.disconnect(new MemcacheClosedError('connect({ reconnect: true }) ended the connection'))
       this.#caller.closed = false
+      if (reconnect) await this.#driver.disconnect(new MemcacheClosedError('connect({ reconnect: true }) ended the connection'))
+      if (this.#caller.closed) throw new MemcacheClosedError('close() was called')
       await this.#driver.connect()
     } catch (error) {
       throw this.#caller.fault(error, undefined)

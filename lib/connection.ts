@@ -45,7 +45,7 @@ export class Connection<Frame> {
   readonly #reader = new ByteReader()
   readonly #outbox = new Outbox<Frame>()
   readonly #awaiting = new Fifo<Pending<Frame>>()
-  readonly #alarm = new Alarm(() => this.#expire())
+  readonly #alarm = new Alarm((due) => this.#expire(due))
   readonly #connectTimer: NodeJS.Timeout
   readonly #opening: { resolve: () => void; reject: (reason: MemcacheError) => void }[] = []
   #state: 'connecting' | 'open' | 'ended' = 'connecting'
@@ -71,10 +71,7 @@ export class Connection<Frame> {
       end: () => this.end(this.#closedByServer()),
       error: (error) => this.end(this.#broken(error)),
     })
-    this.#connectTimer = setTimeout(() => {
-      const { name, connectTimeout } = endpoint
-      this.end(new MemcacheTimeoutError(`no connection to ${name} within ${connectTimeout} ms`, { server: name }))
-    }, endpoint.connectTimeout)
+    this.#connectTimer = setTimeout(() => setImmediate(() => this.#giveUp()), endpoint.connectTimeout)
   }
 
   get open(): boolean {
@@ -89,6 +86,7 @@ export class Connection<Frame> {
 
   execute<O extends Op>(request: Request<O>, call: CallOptions | undefined): Promise<Reply<O>> {
     return new Promise((resolve, reject) => {
+      call?.signal?.throwIfAborted()
       // What throws here rejects the promise, before anything of the request is queued.
       const bytes = this.#protocol.encode[request.op](request)
       const fold = this.#protocol.decode[request.op](request)
@@ -113,6 +111,12 @@ export class Connection<Frame> {
     for (const { reject } of this.#opening) reject(reason)
     for (const pending of this.#awaiting) pending.reject(this.#lost(pending, reason, wasOpen, true))
     for (const pending of this.#outbox) pending.reject(this.#lost(pending, reason, wasOpen, false))
+  }
+
+  #giveUp(): void {
+    if (this.#state !== 'connecting') return
+    const { name, connectTimeout } = this.#endpoint
+    this.end(new MemcacheTimeoutError(`no connection to ${name} within ${connectTimeout} ms`, { server: name }))
   }
 
   #open(): void {
@@ -170,6 +174,9 @@ export class Connection<Frame> {
         if (frame === undefined) break
         this.#accept(frame)
       }
+      if (this.open && this.#awaiting.length === 0 && reader.start < reader.end) {
+        throw new MemcacheProtocolError('the server sent bytes that nobody asked for')
+      }
       reader.keep()
     } catch (error) {
       const fault = error instanceof MemcacheError ? error : new MemcacheProtocolError('a reply could not be read', { cause: error })
@@ -193,6 +200,7 @@ export class Connection<Frame> {
       return
     }
     if (reply === more) return
+    this.#refusal = undefined
     this.#shift(pending)
     pending.resolve(reply)
   }
@@ -222,16 +230,17 @@ export class Connection<Frame> {
    * Rejects what is overdue. The connection ends when that is the head of the replies: a server that does not answer
    * within `timeout` is not worth waiting for. A caller's own shorter deadline says nothing of the server.
    */
-  #expire(): void {
+  #expire(now: number): void {
     if (this.#state === 'ended') return
-    const now = performance.now()
     const head = this.#awaiting.peek()
+    const abandoned = head?.settled === true
     const { timeout } = this.#endpoint
     if (head?.settled === true && this.#grace <= now) return this.end(this.#overdue(head, true))
     const stalled = head !== undefined && !head.settled && head.deadline <= now && head.timeout >= timeout
     const next = Math.min(this.#rejectOverdue(this.#awaiting, now, true), this.#rejectOverdue(this.#outbox, now, false))
     if (stalled) return this.end(this.#overdue(head, true))
-    if (head?.settled === true) this.#abandoned(head)
+    if (abandoned) this.#alarm.setFor(this.#grace)
+    else if (head?.settled === true) this.#abandoned(head)
     this.#alarm.setFor(next)
   }
 

@@ -1,7 +1,7 @@
 import { onAbort } from './abort-watch.ts'
 import { commandName, type CallOptions, type Execute, type Op, type Reply, type Request } from './commands.ts'
 import type { Backend, Driver, DriverFactory, Endpoint } from './driver.ts'
-import { MemcacheDriverError, MemcacheError, MemcacheOverloadError, MemcacheTimeoutError, MemcacheUnsupportedError } from './errors.ts'
+import { MemcacheClosedError, MemcacheDriverError, MemcacheError, MemcacheOverloadError, MemcacheTimeoutError, MemcacheUnsupportedError } from './errors.ts'
 
 /**
  * Makes a driver of another library, or of nothing. Deadlines, signals and the bound on what is pending come with it:
@@ -11,12 +11,18 @@ export function wrap(name: string, makeBackend: (endpoint: Endpoint) => Backend)
   return (endpoint) => new Wrapped(name, makeBackend(endpoint), endpoint)
 }
 
+interface Waiting {
+  readonly fail: (reason: unknown) => void
+  readonly end: () => void
+  sent: boolean
+}
+
 class Wrapped implements Driver {
   readonly #name: string
   readonly #backend: Backend
   readonly #endpoint: Endpoint
   /** How to reject each call that the backend has not answered. */
-  readonly #pending = new Set<(reason: unknown) => void>()
+  readonly #pending = new Set<Waiting>()
   #connecting: Promise<void> | undefined
   #connected = false
 
@@ -43,35 +49,43 @@ class Wrapped implements Driver {
       if (this.#pending.size >= maxPending) {
         throw new MemcacheOverloadError(`${this.#pending.size} requests are pending, as many as maxPending allows`)
       }
-      const settled = this.#watch(request, call, reject)
+      call?.signal?.throwIfAborted()
+      const waiting = this.#watch(request, call, reject)
       this.connect()
-        .then(() => command(request))
+        .then(() => {
+          if (!this.#pending.has(waiting)) return undefined as never // settled meanwhile: it must not run
+          waiting.sent = true
+          return command(request)
+        })
         .then(resolve, (error: unknown) => reject(this.#fault(error)))
-        .finally(settled)
+        .finally(waiting.end)
     })
 
   async disconnect(reason: MemcacheError): Promise<void> {
     const wasConnected = this.#connected
     this.#connected = false
     this.#connecting = undefined
-    for (const reject of [...this.#pending]) reject(reason)
+    for (const { fail, sent } of [...this.#pending]) fail(new MemcacheClosedError(reason.message, { sent }))
     if (wasConnected) this.#endpoint.onDisconnect(reason)
     await this.#backend.close()
   }
 
   async #connect(): Promise<void> {
+    await Promise.resolve()
+    const attempt = this.#connecting
     try {
       await this.#backend.connect?.()
     } catch (error) {
-      this.#connecting = undefined
+      if (this.#connecting === attempt) this.#connecting = undefined
       throw error
     }
+    if (this.#connecting !== attempt) throw new MemcacheClosedError('the connection was ended before it stood')
     this.#connected = true
     this.#endpoint.onConnect()
   }
 
   /** Sees to it that a call settles by its deadline, its signal or the end of the connection. Gives what ends the watch. */
-  #watch<O extends Op>(request: Request<O>, call: CallOptions | undefined, reject: (reason: unknown) => void): () => void {
+  #watch<O extends Op>(request: Request<O>, call: CallOptions | undefined, reject: (reason: unknown) => void): Waiting {
     const timeout = call?.timeout ?? this.#endpoint.timeout
     const signal = call?.signal
     const fail = (reason: unknown): void => {
@@ -80,17 +94,18 @@ class Wrapped implements Driver {
     }
     const late = (): void => {
       const command = commandName(request)
-      fail(new MemcacheTimeoutError(`no reply to "${command}" within ${timeout} ms`, { sent: true }))
+      fail(new MemcacheTimeoutError(`no reply to "${command}" within ${timeout} ms`, { sent: waiting.sent }))
     }
     const timer = setTimeout(late, timeout)
     const unwatch = signal && onAbort(signal, () => fail(signal.reason))
     const end = (): void => {
       clearTimeout(timer)
       unwatch?.()
-      this.#pending.delete(fail)
+      this.#pending.delete(waiting)
     }
-    this.#pending.add(fail)
-    return end
+    const waiting: Waiting = { fail, end, sent: false }
+    this.#pending.add(waiting)
+    return waiting
   }
 
   #fault(error: unknown): unknown {
