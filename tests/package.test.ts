@@ -9,7 +9,7 @@ import { root } from './support/pages.ts'
 
 /** The package as its users get it: packed, installed into an empty folder, and used in each way. */
 
-t.setTimeout(150_000)
+t.setTimeout(300_000)
 
 const work = mkdtempSync(join(tmpdir(), 'ermc-package-'))
 t.teardown(() => rmSync(work, { recursive: true, force: true }))
@@ -174,7 +174,8 @@ t.test('from TypeScript', async (t) => {
     const include = moduleResolution === 'bundler' ? ['typed.mts'] : ['typed.mts', 'typed.cts']
     const tsconfig = `tsconfig.${moduleResolution}.json`
     writeFileSync(join(consumer, tsconfig), JSON.stringify({ compilerOptions, include }))
-    for (const compiler of ['typescript', 'typescript5']) {
+    // To the older compiler nodenext is what node16 is.
+    for (const compiler of moduleResolution === 'nodenext' ? ['typescript'] : ['typescript', 'typescript5']) {
       t.equal(node(consumer, join(root, 'node_modules', compiler, 'bin/tsc'), '-p', tsconfig), '', `${compiler}, ${moduleResolution}`)
     }
   }
