@@ -1,5 +1,5 @@
 /// <reference types="node" preserve="true" />
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
 import { commandName, type Item, type Op, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
 import { more, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
@@ -92,7 +92,7 @@ function keysPerLine(keys: readonly string[], verb: string): number[] {
 function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store'>): Bytes {
   const id = mode === 'cas' ? ` ${cas}` : ''
   const line = `${mode} ${key} ${flags} ${expires} ${value.length}${id}\r\n`
-  return value.length <= SHORT_VALUE ? line + value.toString('latin1') + CRLF : [line, value, CRLF]
+  return value.length <= SHORT_VALUE ? line + Buffer.prototype.toString.call(value, 'latin1') + CRLF : [line, value, CRLF]
 }
 
 function encodeStats({ section }: Request<'stats'>): Bytes {

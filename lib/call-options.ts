@@ -1,6 +1,7 @@
 import type { CallOptions } from './commands.ts'
 import { MemcacheValueError } from './errors.ts'
 import type { Ttl } from './expiry.ts'
+import { show } from './show.ts'
 
 /** Options of the storage commands. */
 export interface StoreOptions extends CallOptions {
@@ -40,7 +41,7 @@ const KNOWN = new Map(Object.entries({ set: STORE, add: STORE, replace: STORE, a
  */
 export function checkCall(command: string, options: CallOptions & { readonly minCompressLength?: unknown }): void {
   if (typeof options !== 'object' || options === null) {
-    throw new MemcacheValueError(`the options of ${command} are an object, such as { timeout: 500 }, not ${String(options)}`)
+    throw new MemcacheValueError(`the options of ${command} are an object, such as { timeout: 500 }, not ${show(options)}`)
   }
   const known = KNOWN.get(command) ?? CALL
   for (const name of Object.keys(options)) {
@@ -48,12 +49,12 @@ export function checkCall(command: string, options: CallOptions & { readonly min
   }
   const { timeout, signal, minCompressLength } = options
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0 && timeout <= LONGEST_TIMEOUT)) {
-    throw new MemcacheValueError(`a timeout is a number of milliseconds above 0, at most ${LONGEST_TIMEOUT}, not ${String(timeout)}`)
+    throw new MemcacheValueError(`a timeout is a number of milliseconds above 0, at most ${LONGEST_TIMEOUT}, not ${show(timeout)}`)
   }
-  if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+  if (signal !== undefined && (typeof signal?.addEventListener !== 'function' || typeof signal.throwIfAborted !== 'function')) {
     throw new MemcacheValueError('a signal is an AbortSignal')
   }
   if (minCompressLength !== undefined && !(Number.isInteger(minCompressLength) && (minCompressLength as number) >= 0)) {
-    throw new MemcacheValueError(`minCompressLength is a whole number of bytes, not ${String(minCompressLength)}`)
+    throw new MemcacheValueError(`minCompressLength is a whole number of bytes, not ${show(minCompressLength)}`)
   }
 }

@@ -1,19 +1,35 @@
+import { executeAll } from './bulk.ts'
 import { checkCall } from './call-options.ts'
 import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
+import { errorAsMiss, missFor } from './error-as-miss.ts'
 import { atCaller, MemcacheClosedError } from './errors.ts'
+
+/** What of a client's settings concerns its callers. */
+export interface CallerSettings {
+  /** The server's name in errors. */
+  readonly server: string
+  /** Milliseconds. */
+  readonly timeout: number
+  readonly maxPending: number
+  readonly errorAsMiss: boolean
+}
 
 /**
  * Runs the commands of a client for their callers: options checked, nothing executed once the client is closed, replies
  * turned into results, errors made the caller's own. Whatever goes wrong rejects; nothing throws.
  */
 export class Caller {
+  /** Executes one request. */
   readonly execute: Execute
   closed = false
-  readonly #server: string
+  readonly #strict: Execute
+  readonly #settings: CallerSettings
 
-  constructor(execute: Execute, server: string) {
-    this.execute = execute
-    this.#server = server
+  /** `execute` rejects with faults, whether or not the client's callers get them as misses. */
+  constructor(execute: Execute, settings: CallerSettings) {
+    this.#strict = execute
+    this.execute = settings.errorAsMiss ? errorAsMiss(execute) : execute
+    this.#settings = settings
   }
 
   /** A command that is one request. The promises are made by hand: an async function costs a `get` twice as much. */
@@ -52,9 +68,17 @@ export class Caller {
     }
   }
 
+  /** The replies to any number of requests for different keys, in their order. */
+  all<O extends Op>(requests: readonly Request<O>[], options: CallOptions | undefined): Promise<Reply<O>[]> {
+    const { timeout, maxPending: most } = this.#settings
+    // A request that finds no room behind others of its own call is no fault yet, so that misses are made above executeAll.
+    const rescue = this.#settings.errorAsMiss ? missFor<O> : undefined
+    return executeAll(this.#strict, requests, { signal: options?.signal, timeout: options?.timeout ?? timeout, most, rescue })
+  }
+
   /** An error as the caller of a command gets it. */
   fault(error: unknown, command: string | undefined, below?: (error: unknown) => never): unknown {
-    return atCaller(error, { command, server: this.#server }, below)
+    return atCaller(error, { command, server: this.#settings.server }, below)
   }
 
   #check(command: string, options: CallOptions | undefined): void {

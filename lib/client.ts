@@ -3,7 +3,6 @@ import type { Buffer } from 'node:buffer'
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { casId, list, pairs, statsSection, whole } from './arguments.ts'
-import { executeAll } from './bulk.ts'
 import type { CasOptions, CountOptions, StoreOptions } from './call-options.ts'
 import { Caller } from './caller.ts'
 import { CasIds } from './cas-ids.ts'
@@ -12,7 +11,6 @@ import type { CallOptions, Item, Key, Reply, Request, StoreMode, StoreStatus } f
 import { compression, lengthLimit } from './compression.ts'
 import { countLike, initialCount, step } from './counter.ts'
 import type { Driver } from './driver.ts'
-import { errorAsMiss } from './error-as-miss.ts'
 import { MemcacheClosedError, type MemcacheError } from './errors.ts'
 import { expiry, type Ttl } from './expiry.ts'
 import { nameKeys, wireKey, wirePrefix, type KeyLike, type KeyRules } from './key.ts'
@@ -47,7 +45,6 @@ export class Client extends EventEmitter<ClientEvents> {
   readonly #caller: Caller
   readonly #keys: KeyRules
   readonly #values: Codec<unknown, Buffer>
-  readonly #timeout: number
   readonly #casIds: CasIds | undefined
 
   /**
@@ -66,13 +63,11 @@ export class Client extends EventEmitter<ClientEvents> {
     })
     const { maxReplyLength: maxLength } = endpoint
     const { serializer, compressor, minCompressLength: minLength, maxValueLength, maxKeyLength } = settings
-    const squeeze = compose(compression(compressor, { minLength, maxLength }), lengthLimit(maxValueLength))
+    const squeeze = compose(compression(compressor, { minLength, maxLength, ownFlag: serializer.flag }), lengthLimit(maxValueLength))
     this.#driver = settings.driver(endpoint)
-    const layers = settings.errorAsMiss ? [errorAsMiss, ...settings.layers] : settings.layers
-    this.#caller = new Caller(stack(layers)(this.#driver.execute), endpoint.name)
+    this.#caller = new Caller(stack(settings.layers)(this.#driver.execute), { ...settings, server: endpoint.name })
     this.#values = compose(serialization(serializer), squeeze)
     this.#keys = { prefix: wirePrefix(settings.keyPrefix, maxKeyLength), maxLength: maxKeyLength }
-    this.#timeout = settings.timeout
     this.#casIds = settings.cacheCas ? new CasIds() : undefined
   }
 
@@ -152,6 +147,8 @@ export class Client extends EventEmitter<ClientEvents> {
    * Stores many values, given as pairs, a Map or an object; says by key which are stored. A pair that comes later wins.
    * Rejects if one of them does, when all that were sent have settled. Wire: `set`, pipelined.
    */
+  setMulti(entries: Iterable<readonly [KeyLike, unknown]>, options?: StoreOptions): Promise<Map<string, boolean>>
+  setMulti(entries: { readonly [key: string]: unknown }, options?: StoreOptions): Promise<Map<string, boolean>>
   setMulti(entries: Iterable<readonly [KeyLike, unknown]> | { readonly [key: string]: unknown }, options?: StoreOptions): Promise<Map<string, boolean>> {
     const build = (): [KeyLike, Request<'store'>][] => Array.from(pairs(entries), ([key, value]) => [key, this.#storing('set', key, value, options)])
     return this.#each('setMulti', options, build, isStored)
@@ -301,7 +298,7 @@ export class Client extends EventEmitter<ClientEvents> {
       const latest = new Map(build().map((pair) => [pair[1].key, pair]))
       const names = nameKeys(Array.from(latest, ([wire, [key]]) => [wire, key]))
       const requests = Array.from(latest.values(), ([, request]) => request)
-      const replies = await executeAll(this.#caller.execute, requests, { ...options, timeout: options?.timeout ?? this.#timeout })
+      const replies = await this.#caller.all(requests, options)
       return new Map(Array.from(names.values(), (name, place) => [name, result(replies[place] as Reply<O>)]))
     })
   }
@@ -312,15 +309,15 @@ export class Client extends EventEmitter<ClientEvents> {
 
   #storing(mode: StoreMode, key: KeyLike, value: unknown, options: CasOptions | undefined): Request<'store'> {
     const wire = this.#key(key)
-    const cas = mode === 'cas' ? casId(options?.cas ?? this.#casIds?.get(wire)) : undefined
+    const cas = mode === 'cas' ? casId(options?.cas === undefined ? this.#casIds?.get(wire) : options.cas) : undefined
     const item = this.#values.encode({ value, flags: 0, cas }, mode, options)
-    return { op: 'store', mode, key: wire, item, expires: expiry(options?.ttl ?? 0) }
+    return { op: 'store', mode, key: wire, item, expires: lifetime(options) }
   }
 
   #count<N extends number | bigint>(command: 'incr' | 'decr', key: KeyLike, delta: N, options: CountOptions | undefined): Promise<N | undefined> {
     const build = (): Request<'count'> => {
       const initial = options?.initial === undefined ? undefined : initialCount(options.initial)
-      return { op: 'count', key: this.#key(key), ...step(delta, command === 'decr'), initial, expires: expiry(options?.ttl ?? 0) }
+      return { op: 'count', key: this.#key(key), ...step(delta, command === 'decr'), initial, expires: lifetime(options) }
     }
     return this.#caller.call(command, options, build, (count) => (count === undefined ? undefined : countLike(delta, count)))
   }
@@ -338,6 +335,11 @@ export class Client extends EventEmitter<ClientEvents> {
 
 function isStored(status: StoreStatus): boolean {
   return status === 'stored'
+}
+
+/** Not `??`: null is no time to live, and least of all an unlimited one. */
+function lifetime(options: { readonly ttl?: Ttl | undefined } | undefined): number {
+  return options?.ttl === undefined ? 0 : expiry(options.ttl)
 }
 
 function same<R>(reply: R): R {

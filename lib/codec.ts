@@ -1,7 +1,8 @@
 /// <reference types="node" preserve="true" />
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import type { Item, Key, StoreMode } from './commands.ts'
 import { MemcacheError, MemcacheValueError } from './errors.ts'
+import { show } from './show.ts'
 
 /** What a caller says about storing one value, as far as it concerns what is stored. */
 export interface EncodeOptions {
@@ -36,4 +37,21 @@ export function decodeItem<Above, Below>(codec: Codec<Above, Below>, item: Item<
     const why = error instanceof Error ? error.message : String(error)
     throw new MemcacheValueError(`the value of ${JSON.stringify(key)} (flags ${item.flags}) cannot be decoded: ${why}`, { cause: error, sent: true })
   }
+}
+
+/**
+ * Runs a user's own `maker` of bytes. @throws MemcacheValueError when it throws, and when it gives no Uint8Array: anything
+ * else with a length would be sent with a wrong one.
+ */
+export function makeBytes(maker: string, make: () => unknown): Buffer {
+  let bytes: unknown
+  try {
+    bytes = make()
+  } catch (error) {
+    if (error instanceof MemcacheError) throw error
+    throw new MemcacheValueError(`the ${maker} refuses the value: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+  }
+  if (Buffer.isBuffer(bytes)) return bytes
+  if (bytes instanceof Uint8Array) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  throw new MemcacheValueError(`the ${maker} has given ${show(bytes)}, not a Buffer`)
 }

@@ -1,6 +1,6 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
-import type { Codec } from './codec.ts'
+import { makeBytes, type Codec } from './codec.ts'
 import { MemcacheValueError } from './errors.ts'
 import { foreign } from './flags.ts'
 
@@ -19,21 +19,23 @@ export interface CompressionLimits {
   readonly minLength: number
   /** The longest value that is compressed or decompressed. */
   readonly maxLength: number
+  /** The serializer's flag, which may be one of the user's own. */
+  readonly ownFlag?: number
 }
 
 /** Bytes to fewer bytes, where that is asked for and true. */
-export function compression(compressor: Compressor, { minLength, maxLength }: CompressionLimits): Codec {
+export function compression(compressor: Compressor, { minLength, maxLength, ownFlag = 0 }: CompressionLimits): Codec {
   return {
     encode(item, mode, options) {
       const least = options?.minCompressLength ?? minLength
       const { length } = item.value
       // The server puts appended bytes behind what it has, compressed or not: they stay as they are.
       if (least === 0 || length < least || length > maxLength || mode === 'append' || mode === 'prepend') return item
-      const compressed = compressor.compress(item.value)
+      const compressed = makeBytes('compressor', () => compressor.compress(item.value))
       return compressed.length < length ? { ...item, value: compressed, flags: item.flags | compressor.flag } : item
     },
     decode(item) {
-      if ((item.flags & compressor.flag) === 0 || foreign(item.flags & ~compressor.flag)) return item
+      if ((item.flags & compressor.flag) === 0 || foreign(item.flags & ~compressor.flag & ~ownFlag)) return item
       return { ...item, value: compressor.decompress(item.value, maxLength), flags: item.flags & ~compressor.flag }
     },
   }

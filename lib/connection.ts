@@ -15,6 +15,7 @@ import {
   MemcacheSocketError,
   MemcacheTimeoutError,
   MemcacheValueError,
+  type FaultContext,
 } from './errors.ts'
 import { Fifo } from './fifo.ts'
 import { Outbox } from './outbox.ts'
@@ -86,8 +87,8 @@ export class Connection<Frame> {
 
   execute<O extends Op>(request: Request<O>, call: CallOptions | undefined): Promise<Reply<O>> {
     return new Promise((resolve, reject) => {
-      call?.signal?.throwIfAborted()
       // What throws here rejects the promise, before anything of the request is queued.
+      call?.signal?.throwIfAborted() // a layer may have taken its time
       const bytes = this.#protocol.encode[request.op](request)
       const fold = this.#protocol.decode[request.op](request)
       const timeout = call?.timeout ?? this.#endpoint.timeout
@@ -108,7 +109,7 @@ export class Connection<Frame> {
     this.#alarm.clear()
     this.socket.destroy()
     this.#events.ended(reason, wasOpen)
-    for (const { reject } of this.#opening) reject(reason)
+    for (const { reject } of this.#opening) reject(this.#unopened(reason, {}))
     for (const pending of this.#awaiting) pending.reject(this.#lost(pending, reason, wasOpen, true))
     for (const pending of this.#outbox) pending.reject(this.#lost(pending, reason, wasOpen, false))
   }
@@ -265,9 +266,15 @@ export class Connection<Frame> {
   #lost(pending: Pending<Frame>, reason: MemcacheError, wasOpen: boolean, sent: boolean): MemcacheError {
     const command = commandName(pending.request)
     const context = { command, server: this.#endpoint.name, sent }
-    if (reason instanceof MemcacheClosedError) return new MemcacheClosedError(reason.message, context)
-    if (wasOpen) return new MemcacheSocketError(`no answer to "${command}": ${reason.message}`, { ...context, cause: reason })
-    const ErrorClass = reason instanceof MemcacheTimeoutError ? MemcacheTimeoutError : MemcacheSocketError
+    if (wasOpen && !(reason instanceof MemcacheClosedError)) {
+      return new MemcacheSocketError(`no answer to "${command}": ${reason.message}`, { ...context, cause: reason })
+    }
+    return this.#unopened(reason, context)
+  }
+
+  /** The reason itself, as an error of its own for one of those who waited for it. */
+  #unopened(reason: MemcacheError, context: FaultContext): MemcacheError {
+    const ErrorClass = [MemcacheClosedError, MemcacheTimeoutError].find((each) => reason instanceof each) ?? MemcacheSocketError
     return new ErrorClass(reason.message, { ...context, cause: reason.cause })
   }
 

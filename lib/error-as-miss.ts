@@ -24,9 +24,14 @@ export const errorAsMiss: Middleware = (next) => async (request, call) => {
   try {
     return await next(request, call)
   } catch (error) {
-    if (!isFault(error)) throw error
-    return MISSES[request.op](request)
+    return missFor(request, error)
   }
+}
+
+/** What a request is answered with in place of a fault. @throws the error, if it is none. */
+export function missFor<O extends Op>(request: Request<O>, error: unknown): Reply<O> {
+  if (!isFault(error)) throw error
+  return MISSES[request.op](request)
 }
 
 function isFault(error: unknown): boolean {

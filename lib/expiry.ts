@@ -24,7 +24,7 @@ export function expiry(ttl: Ttl): number {
     return absolute(Math.floor(Date.now() / 1000) + ttl)
   }
   if (types.isDate(ttl)) {
-    const milliseconds = ttl.getTime()
+    const milliseconds = Date.prototype.getTime.call(ttl)
     if (Number.isNaN(milliseconds)) throw new MemcacheValueError('the ttl is an invalid Date')
     // A moment in the past would be read as seconds from now if it is a small number.
     if (milliseconds <= Date.now()) return EXPIRED

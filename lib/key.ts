@@ -49,7 +49,7 @@ function checkedBytes(key: KeyLike): Key {
 }
 
 function keyBytes(key: KeyLike): Key {
-  if (Buffer.isBuffer(key)) return key.toString('latin1')
+  if (Buffer.isBuffer(key)) return Buffer.prototype.toString.call(key, 'latin1')
   if (typeof key !== 'string') throw new MemcacheKeyError(`a key is a string or a Buffer, not ${key === null ? 'null' : `a ${typeof key}`}`)
   if (!key.isWellFormed()) throw new MemcacheKeyError(`the key ${show(key)} has a lone surrogate, which has no bytes in UTF-8`)
   return Buffer.from(key, 'utf8').toString('latin1')
@@ -61,8 +61,8 @@ function keyBytes(key: KeyLike): Key {
  */
 function keyName(key: KeyLike): string {
   if (typeof key === 'string') return key
-  const text = key.toString('utf8')
-  return Buffer.from(text, 'utf8').equals(key) ? text : key.toString('latin1')
+  const text = Buffer.prototype.toString.call(key, 'utf8')
+  return Buffer.from(text, 'utf8').equals(key) ? text : Buffer.prototype.toString.call(key, 'latin1')
 }
 
 /**
@@ -84,6 +84,6 @@ export function nameKeys(keys: Iterable<readonly [wire: Key, key: KeyLike]>): Ma
 
 /** A key in a message: escaped, and cut where it is long. */
 function show(key: KeyLike): string {
-  const text = typeof key === 'string' ? key : key.toString('latin1', 0, 61)
+  const text = typeof key === 'string' ? key : Buffer.prototype.toString.call(key, 'latin1', 0, 61)
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
 }

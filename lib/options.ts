@@ -7,6 +7,7 @@ import type { DriverFactory, Endpoint } from './driver.ts'
 import { MemcacheUnsupportedError, MemcacheValueError } from './errors.ts'
 import type { Middleware } from './middleware.ts'
 import type { Serializer } from './serialization.ts'
+import { show } from './show.ts'
 
 /** What a client can be told. Times are in milliseconds, lengths in bytes. */
 export interface ClientOptions {
@@ -94,6 +95,12 @@ const ranges: { readonly [name: string]: readonly [number, number] } = {
   maxPendingBytes: [1, Number.MAX_SAFE_INTEGER],
 }
 
+/** What those options that are objects can do. */
+const METHODS: { readonly [name: string]: readonly string[] } = {
+  serializer: ['serialize', 'deserialize'],
+  compressor: ['compress', 'decompress'],
+}
+
 /** Options of later versions, which must not look as if they worked. */
 const NOT_YET = new Set(['tls', 'username', 'password'])
 
@@ -149,7 +156,19 @@ function checkOption(name: string, value: unknown): void {
   if ((name === 'host' || name === 'path') && (value === '' || String(value).includes('\0'))) {
     throw new MemcacheValueError(`the option "${name}" is ${show(value)}`)
   }
-  if (name === 'layers' && !Array.isArray(value)) throw new MemcacheValueError('the option "layers" is a list of functions')
+  if (name === 'layers' && !(Array.isArray(value) && value.every((layer) => typeof layer === 'function'))) {
+    throw new MemcacheValueError('the option "layers" is a list of functions')
+  }
+  const methods = METHODS[name]
+  if (methods !== undefined) checkParts(name, value as { readonly [part: string]: unknown }, methods)
+}
+
+/** @throws MemcacheValueError unless it has these methods, and a flag that an item can have. */
+function checkParts(name: string, value: { readonly [part: string]: unknown }, methods: readonly string[]): void {
+  for (const method of methods) {
+    if (typeof value[method] !== 'function') throw new MemcacheValueError(`the option "${name}" has no method "${method}"`)
+  }
+  checkNumber(`${name}.flag`, value['flag'], [0, 2 ** 32 - 1])
 }
 
 /** @throws MemcacheValueError unless the value is a whole number in the range. */
@@ -157,8 +176,4 @@ export function checkNumber(name: string, value: unknown, [least, most]: readonl
   if (!Number.isInteger(value) || (value as number) < least || (value as number) > most) {
     throw new MemcacheValueError(`"${name}" is a whole number from ${least} to ${most}, not ${show(value)}`)
   }
-}
-
-function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : value === null || typeof value === 'number' ? String(value) : `a ${typeof value}`
 }

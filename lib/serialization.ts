@@ -1,8 +1,8 @@
 /// <reference types="node" preserve="true" />
 import { Buffer, isUtf8 } from 'node:buffer'
-import type { Codec } from './codec.ts'
+import { makeBytes, type Codec } from './codec.ts'
 import type { Item } from './commands.ts'
-import { MemcacheError, MemcacheValueError } from './errors.ts'
+import { MemcacheValueError } from './errors.ts'
 import { flags } from './flags.ts'
 
 /** How values that are no string, Buffer, integer or bigint become bytes. */
@@ -26,7 +26,7 @@ export function serialization(serializer: Serializer): Codec<unknown, Buffer> {
       if (mode === 'append' || mode === 'prepend') {
         throw new MemcacheValueError(`${mode} takes a string, a Buffer, a whole number or a bigint: the server only puts bytes together`)
       }
-      return { value: serialize(serializer, item.value), flags: serializer.flag, cas: item.cas }
+      return { value: makeBytes('serializer', () => serializer.serialize(item.value)), flags: serializer.flag, cas: item.cas }
     },
     decode: ({ value: bytes, flags: itemFlags, cas }) => ({
       value: itemFlags === serializer.flag ? serializer.deserialize(bytes) : decodePlain(bytes, itemFlags),
@@ -59,15 +59,6 @@ function encodeString(text: string): Buffer {
     throw new MemcacheValueError('the string has a lone surrogate, which has no bytes in UTF-8: store it as a Buffer')
   }
   return bytes
-}
-
-function serialize(serializer: Serializer, value: unknown): Buffer {
-  try {
-    return serializer.serialize(value)
-  } catch (error) {
-    if (error instanceof MemcacheError) throw error
-    throw new MemcacheValueError(`the value cannot be serialized: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
-  }
 }
 
 function decodePlain(bytes: Buffer, itemFlags: number): unknown {

@@ -11,20 +11,24 @@ export function wrap(name: string, makeBackend: (endpoint: Endpoint) => Backend)
   return (endpoint) => new Wrapped(name, makeBackend(endpoint), endpoint)
 }
 
+/** A call that the backend has not answered. */
 interface Waiting {
-  readonly fail: (reason: unknown) => void
-  readonly end: () => void
+  /** Whether the backend was asked. */
   sent: boolean
+  readonly fail: (reason: unknown) => void
+  /** Nobody waits any more: the deadline and the signal are let go. */
+  readonly end: () => void
 }
 
 class Wrapped implements Driver {
   readonly #name: string
   readonly #backend: Backend
   readonly #endpoint: Endpoint
-  /** How to reject each call that the backend has not answered. */
   readonly #pending = new Set<Waiting>()
   #connecting: Promise<void> | undefined
   #connected = false
+  /** Counts the attempts to connect and their ends, so that one that was given up knows it when it succeeds. */
+  #attempt = 0
 
   constructor(name: string, backend: Backend, endpoint: Endpoint) {
     this.#name = name
@@ -65,21 +69,21 @@ class Wrapped implements Driver {
     const wasConnected = this.#connected
     this.#connected = false
     this.#connecting = undefined
+    this.#attempt += 1
     for (const { fail, sent } of [...this.#pending]) fail(new MemcacheClosedError(reason.message, { sent }))
     if (wasConnected) this.#endpoint.onDisconnect(reason)
     await this.#backend.close()
   }
 
   async #connect(): Promise<void> {
-    await Promise.resolve()
-    const attempt = this.#connecting
+    const attempt = (this.#attempt += 1)
     try {
-      await this.#backend.connect?.()
+      await (async () => this.#backend.connect?.())() // what it throws at once comes a moment later, as a rejection does
     } catch (error) {
-      if (this.#connecting === attempt) this.#connecting = undefined
+      if (attempt === this.#attempt) this.#connecting = undefined
       throw error
     }
-    if (this.#connecting !== attempt) throw new MemcacheClosedError('the connection was ended before it stood')
+    if (attempt !== this.#attempt) throw new MemcacheClosedError('the connection was ended before it stood')
     this.#connected = true
     this.#endpoint.onConnect()
   }

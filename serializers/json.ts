@@ -39,6 +39,9 @@ function check(value: unknown, path: (string | number)[]): void {
 }
 
 function checkArray(array: readonly unknown[], path: (string | number)[]): void {
+  const prototype = Object.getPrototypeOf(array) as object
+  if (prototype !== Array.prototype && !isPlain(prototype, 'concat')) refuse(`a ${array.constructor?.name ?? 'class'} instance`, path)
+  if (Object.keys(array).length > array.length || Object.getOwnPropertySymbols(array).length > 0) refuse('the named properties of an array', path)
   for (let index = 0; index < array.length; index += 1) {
     path.push(index)
     check(array[index], path)
@@ -49,9 +52,10 @@ function checkArray(array: readonly unknown[], path: (string | number)[]): void 
 function checkObject(object: object, path: (string | number)[]): void {
   const prototype: unknown = Object.getPrototypeOf(object)
   // An object of another realm (a vm context, a test runner) has an Object.prototype that is not ours, but as plain.
-  if (prototype !== Object.prototype && prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+  if (prototype !== Object.prototype && prototype !== null && !isPlain(prototype as object, 'isPrototypeOf')) {
     refuse(`a ${object.constructor?.name ?? 'class'} instance`, path)
   }
+  if (Object.getOwnPropertySymbols(object).length > 0) refuse('a property named by a symbol', path)
   for (const key of Object.keys(object)) {
     const value = (object as Record<string, unknown>)[key]
     if (value === undefined) continue
@@ -59,6 +63,11 @@ function checkObject(object: object, path: (string | number)[]): void {
     check(value, path)
     path.pop()
   }
+}
+
+/** Whether it is another realm's Object.prototype or Array.prototype, each known by a method that only it has itself. */
+function isPlain(prototype: object, method: string): boolean {
+  return Object.hasOwn(prototype, method)
 }
 
 function refuse(what: string, path: readonly (string | number)[]): never {

@@ -20,7 +20,7 @@ const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
     ],
   ],
   ['contracts', lib('driver', 'middleware', 'byte-reader', 'fifo', 'key', 'expiry', 'flags')],
-  ['words', lib('commands', 'errors')],
+  ['words', lib('commands', 'errors', 'show')],
 ]
 
 const MOST_LINES = 350

@@ -1,0 +1,14 @@
+/** An argument in a message. None of its own methods is called: they may throw. */
+export function show(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
+    case 'undefined':
+    case 'number':
+    case 'bigint':
+    case 'boolean':
+      return String(value)
+    default:
+      return value === null ? 'null' : `a ${typeof value}`
+  }
+}
