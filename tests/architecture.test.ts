@@ -131,6 +131,14 @@ t.test('every file has its layer, and imports from there or below', async (t) =>
   }
 })
 
+t.test('docs/architecture.md names every file where it is', async (t) => {
+  const [, table = ''] = /^## Layers$[\s\S]*?```text\n([\s\S]*?)```/m.exec(readFileSync(join(root, 'docs/architecture.md'), 'utf8')) ?? []
+  const told = table.replace(/^\S+/gm, '|').replace(/\w+\/:/g, '').split('|').map((row) => row.trim().split(/\s+/).sort())
+  const [, door, inClient, drivers = [], serializers = [], ...rest] = told
+  const stems = layers.map(([, files]) => files.map((file) => basename(file, '.ts')).sort())
+  t.strictSame([door, inClient, [...drivers, ...serializers].sort(), ...rest], stems)
+})
+
 t.test('no circles', async (t) => {
   t.equal(circle(new Map(shipped.map((file) => [file, imports(parsed.get(file) as ts.SourceFile)]))), undefined)
   t.same(circle(new Map([['a', ['b']], ['b', ['c']], ['c', ['b']]])), ['b', 'c', 'b'], 'one would be found')
