@@ -22,6 +22,8 @@ export class ByteReader {
   #gathering = false
   /** What the last chunk held behind the frame that was being gathered. */
   #rest: Buffer = EMPTY
+  /** Whether `bytes` is what was fed, which is overwritten after this turn. */
+  #borrowed = false
 
   feed(bytes: Buffer, length = bytes.length): void {
     if (this.#gathering) this.#gather(bytes, length)
@@ -50,12 +52,13 @@ export class ByteReader {
     this.#rest = EMPTY
   }
 
-  /** Some bytes of the frame at `start`, to keep: a copy, so that a small value does not hold a whole chunk in memory. */
+  /**
+   * Some bytes of the frame at `start`, which stay as they are. Small ones share memory with others of their chunk, which
+   * is copied as a whole when the first of its frames asks: whoever hands them out for long copies them once more.
+   */
   slice(from: number, to: number): Buffer {
-    if (this.#gathering) return this.bytes.subarray(from, to) // the buffer is the frame's own
-    const copy = Buffer.allocUnsafe(to - from)
-    this.bytes.copy(copy, 0, from, to)
-    return copy
+    if (this.#borrowed) this.#own()
+    return this.bytes.subarray(from, to)
   }
 
   keep(): void {
@@ -65,6 +68,7 @@ export class ByteReader {
     const kept = Buffer.allocUnsafeSlow(Math.max(unread, this.#needed))
     this.bytes.copy(kept, 0, this.start, this.end)
     this.#read(kept, unread)
+    this.#borrowed = false
     this.#gathering = this.#needed > 0
   }
 
@@ -72,11 +76,21 @@ export class ByteReader {
     this.bytes = bytes
     this.start = 0
     this.end = length
+    this.#borrowed = true
+  }
+
+  /** In the same places as before, so that a parser's own indexes stay true. */
+  #own(): void {
+    const copy = Buffer.allocUnsafe(this.end)
+    this.bytes.copy(copy, this.start, this.start, this.end)
+    this.bytes = copy
+    this.#borrowed = false
   }
 
   #join(bytes: Buffer, length: number): void {
     const joined = Buffer.concat([this.bytes.subarray(this.start, this.end), bytes.subarray(0, length)])
     this.#read(joined, joined.length)
+    this.#borrowed = false
   }
 
   #gather(bytes: Buffer, length: number): void {

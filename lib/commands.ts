@@ -14,6 +14,7 @@ export type Key = string
 
 /** What a server stores under a key. Outside the vocabulary, on the caller's side of a codec, a value can be anything. */
 export interface Item<Value = Buffer> {
+  /** Bytes from a server may share memory with those of other items: a layer copies what it keeps. */
   readonly value: Value
   /** The 32 bits that say what the bytes of the value mean: see flags.ts. */
   readonly flags: number

@@ -29,7 +29,7 @@ export function serialization(serializer: Serializer): Codec<unknown, Buffer> {
       return { value: makeBytes('serializer', () => serializer.serialize(item.value)), flags: serializer.flag, cas: item.cas }
     },
     decode: ({ value: bytes, flags: itemFlags, cas }) => ({
-      value: itemFlags === serializer.flag ? serializer.deserialize(bytes) : decodePlain(bytes, itemFlags),
+      value: itemFlags === serializer.flag ? serializer.deserialize(compact(bytes)) : decodePlain(bytes, itemFlags),
       flags: itemFlags,
       cas,
     }),
@@ -73,14 +73,14 @@ function decodePlain(bytes: Buffer, itemFlags: number): unknown {
     case flags.long:
       return decodeInteger(bytes)
     default:
-      return bytes
+      return compact(bytes)
   }
 }
 
 /** Text; but bytes that are no UTF-8, as clients write them that know no flags, come back as they are. */
 function decodeString(bytes: Buffer): string | Buffer {
   const text = bytes.toString()
-  return text.includes('\ufffd') && !isUtf8(bytes) ? bytes : text
+  return text.includes('\ufffd') && !isUtf8(bytes) ? compact(bytes) : text
 }
 
 /** memcached pads a counter that has become shorter with spaces. */
@@ -88,4 +88,10 @@ function decodeInteger(bytes: Buffer): bigint {
   const digits = bytes.toString('latin1').trim()
   if (!/^-?\d+$/.test(digits)) throw new MemcacheValueError('it is marked as a number but is none')
   return BigInt(digits)
+}
+
+/** Bytes that may be kept for long: a small value must not hold the whole chunk in memory that it came in. */
+function compact(bytes: Buffer): Buffer {
+  const held = bytes.buffer.byteLength
+  return held > Buffer.poolSize && held > 2 * bytes.length ? Buffer.from(bytes) : bytes
 }

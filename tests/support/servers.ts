@@ -1,4 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { connect, createServer, type AddressInfo, type Server } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -67,9 +68,19 @@ export async function startProgram(program: string, args: readonly string[], por
       child.kill(signal)
       return gone
     },
-    pause: () => void child.kill('SIGSTOP'),
+    pause: () => {
+      child.kill('SIGSTOP')
+      while (!stopped(pid)); // the signal is on its way: until it has arrived, the program still answers
+    },
     resume: () => void child.kill('SIGCONT'),
   }
+}
+
+/** Whether every thread of a process has stopped, as far as this system tells (/proc of Linux). */
+function stopped(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`
+  if (!existsSync(tasks)) return true
+  return readdirSync(tasks).every((task) => / [Tt] /.test(readFileSync(`${tasks}/${task}/stat`, 'latin1')))
 }
 
 async function reachable(port: number, child: ChildProcess): Promise<void> {
