@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { outsideTap } from './support/outside-tap.ts'
 import { getEventListeners, once } from 'node:events'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -280,9 +281,7 @@ async function run(t: Test, body: string): Promise<{ code: number | null; signal
   const file = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href)
   const head = `import { Client } from ${file('../lib/client.ts')}\nimport { startServer } from ${file('../lib/testing/index.ts')}\n`
   const dir = t.testdir({ 'script.mts': head + body })
-  const env = { ...process.env }
-  for (const name of Object.keys(env)) if (/^(NODE_OPTIONS|TAP|_TAPJS|TS_NODE)/.test(name)) delete env[name]
-  const child = spawn(process.execPath, ['--import', 'tsx', `${dir}/script.mts`], { env, cwd: fileURLToPath(new URL('..', import.meta.url)), timeout: 30_000, killSignal: 'SIGKILL' })
+  const child = spawn(...outsideTap(process.execPath, ['--import', 'tsx', `${dir}/script.mts`]), { cwd: fileURLToPath(new URL('..', import.meta.url)), timeout: 30_000, killSignal: 'SIGKILL' })
   let [stdout, stderr] = ['', '']
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
