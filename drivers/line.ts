@@ -89,7 +89,8 @@ const REFUSAL = /^(ERROR|CLIENT_ERROR|SERVER_ERROR)(?![A-Z_])/
 export function refusal(line: string): MemcacheDriverError | undefined {
   const word = REFUSAL.exec(line)?.[1]
   if (word === undefined) return undefined
-  const message = line.trimEnd()
+  // A message may end up in a log or on a terminal, to which control characters are commands.
+  const message = line.trimEnd().replace(/[\x00-\x1f\x7f-\x9f]/g, (character) => JSON.stringify(character).slice(1, -1).replace(/[\x7f-\x9f]/, '?'))
   const context = { sent: true }
   // memcached says this unasked, then closes: it has all the connections that it wants (-c).
   if (word === 'SERVER_ERROR' || message === 'ERROR Too many open connections') return new MemcacheServerError(message, context)

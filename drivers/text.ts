@@ -10,6 +10,8 @@ import { CR, CRLF, decimal, LF, lineEnd, readData, show, SPACE, tokenEnd, unaske
 
 /** memcached reads a longer command line only if it comes in one piece. */
 const LONGEST_LINE = 2048
+/** Counts and cas ids have 64 bits. */
+const LARGEST = 2n ** 64n - 1n
 /** A value up to this length is copied into the text of its turn; a longer one goes to the socket as it is. */
 const SHORT_VALUE = 2048
 /** More statistics than any server has, one for each slab class included: a reply that goes on is not collected for ever. */
@@ -57,15 +59,23 @@ function readValue(reader: ByteReader, maxLength: number): ValueFrame | undefine
   if (lineEnd + 1 >= end && !bytes.subarray(start, end).includes(LF)) return unfinishedLine(reader)
   const flags = decimal(bytes, keyEnd + 1, flagsEnd)
   const length = decimal(bytes, flagsEnd + 1, lengthEnd)
-  const cas = withCas ? bytes.toString('latin1', lengthEnd + 1, lineEnd) : undefined
+  const cas = withCas ? casId(bytes.toString('latin1', lengthEnd + 1, lineEnd)) : undefined
   const separated = keyEnd > keyStart && bytes[keyEnd] === SPACE && bytes[flagsEnd] === SPACE && bytes[lineEnd] === CR && bytes[lineEnd + 1] === LF
-  if (!separated || flags < 0 || flags > 0xffff_ffff || length < 0 || (cas !== undefined && !/^\d{1,20}$/.test(cas))) {
+  if (!separated || flags < 0 || flags > 0xffff_ffff || length < 0 || cas === NO_ID) {
     throw new MemcacheProtocolError(`this is no VALUE line: ${show(bytes, start, Math.min(lineEnd, end))}`)
   }
   const value = readData(reader, lineEnd + CRLF.length, length, maxLength)
   if (value === undefined) return undefined
-  const item = { value, flags, cas: cas === undefined ? undefined : BigInt(cas) }
+  const item = { value, flags, cas }
   return { item, bytes, keyStart, keyEnd }
+}
+
+/** What stands in a VALUE line in the place of a cas id, but is none. */
+const NO_ID = -1n
+
+function casId(digits: string): bigint {
+  const id = /^\d{1,20}$/.test(digits) ? BigInt(digits) : NO_ID
+  return id > LARGEST ? NO_ID : id
 }
 
 function startsWith(bytes: Buffer, start: number, text: string): boolean {
@@ -172,7 +182,9 @@ function foldCount(request: Request<'count'>): Fold<bigint | undefined, Frame> {
   return (frame) => {
     if (frame === 'NOT_FOUND') return undefined
     if (typeof frame !== 'string' || !/^\d{1,20} *$/.test(frame)) throw unexpectedFrame(frame, request)
-    return BigInt(frame.trimEnd())
+    const count = BigInt(frame.trimEnd())
+    if (count > LARGEST) throw unexpectedFrame(frame, request)
+    return count
   }
 }
 

@@ -34,13 +34,20 @@ const CAS = new Set([...STORE, 'cas'])
 const COUNT = new Set([...CALL, 'initial', 'ttl'])
 const KNOWN = new Map(Object.entries({ set: STORE, add: STORE, replace: STORE, append: STORE, prepend: STORE, setMulti: STORE, cas: CAS, incr: COUNT, decr: COUNT }))
 
+/** Whether this is an object that can only be meant as options: a Date, a Map or a URL is meant as something else. */
+export function isPlain(options: unknown): options is object {
+  if (typeof options !== 'object' || options === null) return false
+  const prototype: unknown = Object.getPrototypeOf(options)
+  return prototype === null || Object.getPrototypeOf(prototype) === null // of this realm or of another one
+}
+
 /**
  * Checks what may be wrong with the options of any call.
  * @throws MemcacheValueError for a name that the command does not know (another client's `expires` would else be an item
  * that never does), for a timeout that is no positive number, and for what is no options object or signal at all.
  */
 export function checkCall(command: string, options: CallOptions & { readonly minCompressLength?: unknown }): void {
-  if (typeof options !== 'object' || options === null) {
+  if (!isPlain(options)) {
     throw new MemcacheValueError(`the options of ${command} are an object, such as { timeout: 500 }, not ${show(options)}`)
   }
   const known = KNOWN.get(command) ?? CALL

@@ -11,7 +11,7 @@ import type { CallOptions, Item, Key, Reply, Request, StoreMode, StoreStatus } f
 import { compression, lengthLimit } from './compression.ts'
 import { countLike, initialCount, step } from './counter.ts'
 import type { Driver } from './driver.ts'
-import { MemcacheClosedError, type MemcacheError } from './errors.ts'
+import { complete, MemcacheClosedError, type MemcacheError } from './errors.ts'
 import { expiry, type Ttl } from './expiry.ts'
 import { nameKeys, wireKey, wirePrefix, type KeyLike, type KeyRules } from './key.ts'
 import { stack } from './middleware.ts'
@@ -59,7 +59,7 @@ export class Client extends EventEmitter<ClientEvents> {
     const endpoint = endpointOf(settings, {
       // In a turn of their own, so that a listener that throws harms nobody but itself.
       onConnect: () => process.nextTick(() => this.emit('connect')),
-      onDisconnect: (cause) => process.nextTick(() => this.emit('disconnect', cause)),
+      onDisconnect: (cause) => process.nextTick(() => this.emit('disconnect', complete(cause, { server: endpoint.name }))),
     })
     const { maxReplyLength: maxLength } = endpoint
     const { serializer, compressor, minCompressLength: minLength, maxValueLength, maxKeyLength } = settings
@@ -106,7 +106,7 @@ export class Client extends EventEmitter<ClientEvents> {
     return this.#caller.call('touch', options, () => ({ op: 'touch', key: this.#key(key), expires: expiry(ttl) }), same)
   }
 
-  /** Stores a value. Wire: `set`. */
+  /** Stores a value. A Buffer is not copied: it must not change until the promise is settled. Wire: `set`. */
   set(key: KeyLike, value: unknown, options?: StoreOptions): Promise<boolean> {
     return this.#store('set', key, value, options)
   }
@@ -172,6 +172,7 @@ export class Client extends EventEmitter<ClientEvents> {
    */
   incr(key: KeyLike, delta?: number, options?: CountOptions): Promise<number | undefined>
   incr(key: KeyLike, delta: bigint, options?: CountOptions): Promise<bigint | undefined>
+  incr(key: KeyLike, delta: number | bigint, options?: CountOptions): Promise<number | bigint | undefined>
   incr(key: KeyLike, delta: number | bigint = 1, options?: CountOptions): Promise<number | bigint | undefined> {
     return this.#count('incr', key, delta, options)
   }
@@ -179,6 +180,7 @@ export class Client extends EventEmitter<ClientEvents> {
   /** Counts down, to 0 and no further; else as `incr`. Wire: `decr`. */
   decr(key: KeyLike, delta?: number, options?: CountOptions): Promise<number | undefined>
   decr(key: KeyLike, delta: bigint, options?: CountOptions): Promise<bigint | undefined>
+  decr(key: KeyLike, delta: number | bigint, options?: CountOptions): Promise<number | bigint | undefined>
   decr(key: KeyLike, delta: number | bigint = 1, options?: CountOptions): Promise<number | bigint | undefined> {
     return this.#count('decr', key, delta, options)
   }
@@ -316,7 +318,7 @@ export class Client extends EventEmitter<ClientEvents> {
 
   #count<N extends number | bigint>(command: 'incr' | 'decr', key: KeyLike, delta: N, options: CountOptions | undefined): Promise<N | undefined> {
     const build = (): Request<'count'> => {
-      const initial = options?.initial === undefined ? undefined : initialCount(options.initial)
+      const initial = options?.initial === undefined ? undefined : initialCount(options.initial, delta)
       return { op: 'count', key: this.#key(key), ...step(delta, command === 'decr'), initial, expires: lifetime(options) }
     }
     return this.#caller.call(command, options, build, (count) => (count === undefined ? undefined : countLike(delta, count)))

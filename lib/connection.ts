@@ -15,6 +15,7 @@ import {
   MemcacheSocketError,
   MemcacheTimeoutError,
   MemcacheValueError,
+  stackless,
   type FaultContext,
 } from './errors.ts'
 import { Fifo } from './fifo.ts'
@@ -110,8 +111,10 @@ export class Connection<Frame> {
     this.socket.destroy()
     this.#events.ended(reason, wasOpen)
     for (const { reject } of this.#opening) reject(this.#unopened(reason, {}))
-    for (const pending of this.#awaiting) pending.reject(this.#lost(pending, reason, wasOpen, true))
-    for (const pending of this.#outbox) pending.reject(this.#lost(pending, reason, wasOpen, false))
+    stackless(() => {
+      for (const pending of this.#awaiting) pending.reject(this.#lost(pending, reason, wasOpen, true))
+      for (const pending of this.#outbox) pending.reject(this.#lost(pending, reason, wasOpen, false))
+    })
   }
 
   #giveUp(): void {
@@ -146,10 +149,13 @@ export class Connection<Frame> {
   #admit({ size }: Pending<Frame>): void {
     const { maxPending, maxPendingBytes, name } = this.#endpoint
     const count = this.#awaiting.length + this.#outbox.length
-    if (count >= maxPending) throw new MemcacheOverloadError(`${count} requests to ${name} are pending, as many as maxPending allows`)
-    if (this.#pendingBytes + size > maxPendingBytes) {
-      throw new MemcacheOverloadError(`${this.#pendingBytes} bytes are pending, ${size} more would exceed maxPendingBytes (${maxPendingBytes})`)
-    }
+    const overload =
+      count >= maxPending
+        ? `${count} requests to ${name} are pending, as many as maxPending allows`
+        : this.#pendingBytes + size > maxPendingBytes
+          ? `${this.#pendingBytes} bytes are pending, ${size} more would exceed maxPendingBytes (${maxPendingBytes})`
+          : undefined
+    if (overload !== undefined) throw stackless(() => new MemcacheOverloadError(overload))
     this.#pendingBytes += size
   }
 
@@ -250,7 +256,7 @@ export class Connection<Frame> {
     let next = Infinity
     for (const pending of queue) {
       if (pending.settled) continue
-      if (pending.deadline <= now) pending.reject(this.#overdue(pending, sent))
+      if (pending.deadline <= now) stackless(() => pending.reject(this.#overdue(pending, sent)))
       else next = Math.min(next, pending.deadline)
     }
     return next
@@ -259,15 +265,16 @@ export class Connection<Frame> {
   #overdue(pending: Pending<Frame>, sent: boolean): MemcacheTimeoutError {
     const command = commandName(pending.request)
     const what = sent ? `no reply to "${command}"` : this.open ? `"${command}" could not be sent` : `no connection for "${command}"`
-    return new MemcacheTimeoutError(`${what} within ${pending.timeout} ms`, { command, server: this.#endpoint.name, sent })
+    return new MemcacheTimeoutError(`${what} within ${Math.ceil(pending.timeout)} ms`, { command, server: this.#endpoint.name, sent })
   }
 
   /** What a request is told whose connection ended: an error of its own, since each has a caller of its own. */
   #lost(pending: Pending<Frame>, reason: MemcacheError, wasOpen: boolean, sent: boolean): MemcacheError {
     const command = commandName(pending.request)
     const context = { command, server: this.#endpoint.name, sent }
+    const refusedFirst = reason.cause instanceof MemcacheDriverError // queue servers close after what they refuse
     if (wasOpen && !(reason instanceof MemcacheClosedError)) {
-      return new MemcacheSocketError(`no answer to "${command}": ${reason.message}`, { ...context, cause: reason })
+      return new MemcacheSocketError(`no answer to "${command}": ${reason.message}`, { ...context, cause: refusedFirst ? reason.cause : reason })
     }
     return this.#unopened(reason, context)
   }

@@ -16,11 +16,14 @@ export function step(delta: number | bigint, down: boolean): { delta: bigint; do
 
 /**
  * The value with which a counter starts.
- * @throws MemcacheValueError for what is no whole number from 0 to 2^64-1.
+ * @throws MemcacheValueError for what is no whole number from 0 to 2^64-1, or could not be given back in the delta's type.
  */
-export function initialCount(initial: number | bigint): bigint {
+export function initialCount(initial: number | bigint, delta: number | bigint = 1n): bigint {
   const count = whole(initial, 'an initial count')
   if (count < 0n || count > LARGEST) throw new MemcacheValueError(`an initial count is from 0 to 2^64-1, not ${initial}`)
+  if (typeof delta === 'number' && count > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new MemcacheValueError(`the initial count ${count} is more than a number holds exactly: pass the delta as a bigint`)
+  }
   return count
 }
 

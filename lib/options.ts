@@ -1,7 +1,7 @@
 import { text } from '../drivers/text.ts'
 import { json } from '../serializers/json.ts'
 import { lz4 } from '../serializers/lz4.ts'
-import { LONGEST_TIMEOUT } from './call-options.ts'
+import { isPlain, LONGEST_TIMEOUT } from './call-options.ts'
 import type { Compressor } from './compression.ts'
 import type { DriverFactory, Endpoint } from './driver.ts'
 import { MemcacheUnsupportedError, MemcacheValueError } from './errors.ts'
@@ -110,7 +110,7 @@ const NOT_YET = new Set(['tls', 'username', 'password'])
  * MemcacheUnsupportedError for TLS and credentials.
  */
 export function resolveOptions(url: string | undefined, options: ClientOptions): Settings {
-  if (typeof options !== 'object' || options === null) throw new MemcacheValueError('the options are an object')
+  if (!isPlain(options)) throw new MemcacheValueError('the options are a plain object, behind a URL that is a string')
   const said = Object.entries(options).filter(([, value]) => value !== undefined)
   for (const [name, value] of said) checkOption(name, value)
   return { ...defaults, ...(url === undefined ? {} : parseUrl(url)), ...Object.fromEntries(said) }

@@ -5,6 +5,9 @@ import type { Item } from './commands.ts'
 import { MemcacheValueError } from './errors.ts'
 import { flags } from './flags.ts'
 
+/** A number of more digits is refused: reading it takes time that grows with the square of its length, in which nothing else runs. */
+const MOST_DIGITS = 10_000
+
 /** How values that are no string, Buffer, integer or bigint become bytes. */
 export interface Serializer {
   /** The bit that marks its values among an item's flags: one of flags.ts, or above 128 for a serializer of the user's own. */
@@ -45,12 +48,18 @@ function encodePlain({ value, cas }: Item<unknown>): Item | undefined {
       if (!Number.isSafeInteger(value) || Object.is(value, -0)) return undefined
       return { value: Buffer.from(String(value)), flags: flags.integer, cas }
     case 'bigint':
-      return { value: Buffer.from(String(value)), flags: flags.long, cas }
+      return { value: encodeBigint(value), flags: flags.long, cas }
     case 'undefined':
       throw new MemcacheValueError('undefined cannot be stored: it is what a miss gives')
     default:
       return Buffer.isBuffer(value) ? { value, flags: flags.bytes, cas } : undefined
   }
+}
+
+function encodeBigint(value: bigint): Buffer {
+  const digits = String(value)
+  if (digits.length > MOST_DIGITS) throw new MemcacheValueError(`a bigint has at most ${MOST_DIGITS} digits, not ${digits.length}`)
+  return Buffer.from(digits)
 }
 
 function encodeString(text: string): Buffer {
@@ -85,6 +94,7 @@ function decodeString(bytes: Buffer): string | Buffer {
 
 /** memcached pads a counter that has become shorter with spaces. */
 function decodeInteger(bytes: Buffer): bigint {
+  if (bytes.length > MOST_DIGITS) throw new MemcacheValueError(`it is marked as a number but is ${bytes.length} bytes long`)
   const digits = bytes.toString('latin1').trim()
   if (!/^-?\d+$/.test(digits)) throw new MemcacheValueError('it is marked as a number but is none')
   return BigInt(digits)

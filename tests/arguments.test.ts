@@ -449,3 +449,18 @@ void t.test('URLs', async (t) => {
   }
   t.throws(() => new Client('memcached://user:secret@h:99999'), { name: 'MemcacheValueError', message: /^(?!.*secret)/ })
 })
+
+void t.test('an object that is meant as something else is no options', async (t) => {
+  for (const options of [new URL('memcached://h:5'), [], new Map(), new Date()]) t.throws(() => new Client(options as ClientOptions), { name: 'MemcacheValueError' })
+  const { client } = await scene(t)
+  for (const options of [new Date(), new Map(), []]) {
+    t.match(await rejection(client.set('k', 1, options as StoreOptions)), { name: 'MemcacheValueError', command: 'set', sent: false })
+  }
+})
+
+void t.test('an initial count that could not be given back is refused before it is stored', async (t) => {
+  const { client, sent } = await scene(t)
+  t.match(await rejection(client.incr('k', 1, { initial: 2n ** 53n })), { name: 'MemcacheValueError', sent: false })
+  t.equal(sent(), '')
+  t.equal(await client.incr('k', 1n, { initial: 2n ** 53n }), 2n ** 53n)
+})

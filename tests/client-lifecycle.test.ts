@@ -557,6 +557,20 @@ void t.test('deadlines', async (t) => {
 })
 
 void t.test('errors', async (t) => {
+  void t.test('name the command that was called, whatever it consists of', async (t) => {
+    const { server, make } = await scene(t)
+    const client = make({ timeout: 100 })
+    await client.get('k')
+    server.stall()
+    for (const [command, call] of [
+      ['setMulti', () => client.setMulti({ k: 1 })],
+      ['deleteMulti', () => client.deleteMulti(['k'])],
+      ['incr', () => client.incr('k', 1, { initial: 1 })],
+    ] as const) {
+      t.match(await rejection(call()), { code: 'ERR_MEMCACHE_TIMEOUT', command, sent: true, message: /within 100 ms$/ })
+    }
+  })
+
   void t.test('say what, where and whether it was sent', async (t) => {
     const { server, make } = await scene(t)
     const name = `${server.host}:${server.port}`

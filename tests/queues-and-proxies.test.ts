@@ -134,7 +134,7 @@ t.test('a refusal and FIN: what was pipelined behind it is told why', async (t) 
     t.equal(first.message.trimEnd().startsWith(line.trimEnd()), true)
     for (const [error, command] of [[second, 'get'], [third, 'set']] as const) {
       t.type(error, MemcacheSocketError)
-      t.match(error, { command, sent: true, cause: { cause: { message: first.message } } }, `${line} is the cause of what befell ${command}`)
+      t.match(error, { command, sent: true, cause: { message: first.message } }, `${line} is the cause of what befell ${command}`)
     }
     t.equal(await client.version(), 'the end')
     await client.close()

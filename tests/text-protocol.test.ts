@@ -333,3 +333,13 @@ t.test('every reply fits its own commands alone', async (t) => {
   t.throws(() => decode(stats, 'STAT a 1\r\nVALUE k 0 1\r\n1\r\nEND\r\n'), MemcacheProtocolError)
   t.throws(() => decode(stats, `${Array.from({ length: 100_001 }, (_, index) => `STAT s${index} 1\r\n`).join('')}END\r\n`), MemcacheProtocolError, 'statistics without end')
 })
+
+t.test('counts and cas ids have 64 bits', async (t) => {
+  t.equal(decode(incr, '18446744073709551615\r\n'), 2n ** 64n - 1n)
+  t.throws(() => decode(incr, '18446744073709551616\r\n'), MemcacheProtocolError)
+  t.throws(() => decode(gets, 'VALUE k 0 1 18446744073709551616\r\n1\r\nEND\r\n'), MemcacheProtocolError)
+})
+
+t.test('a refusal says nothing to a terminal', async (t) => {
+  t.throws(() => decode(get, 'SERVER_ERROR \u001b[2J\u0085\u0007 out\r\n'), { message: 'SERVER_ERROR \\u001b[2J?\\u0007 out' })
+})

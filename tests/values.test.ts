@@ -369,3 +369,15 @@ void t.test('any bytes with any flags are read, or refused with a typed error', 
   }), { numRuns: 400 })
   t.ok(client.isConnected())
 })
+
+void t.test('a number of absurd length is refused, not read for seconds', async (t) => {
+  const longest = 10n ** 9_999n
+  t.strictSame(decode(plain, encode(plain, longest).value, flags.long), longest)
+  t.throws(() => encode(plain, longest * 10n), MemcacheValueError)
+  for (const itemFlags of [flags.integer, flags.long]) t.throws(() => decode(plain, '9'.repeat(10_001), itemFlags), MemcacheValueError)
+  const { client, plant } = await scene(t)
+  await plant('bomb', flags.long | flags.lz4, lz4.compress(Buffer.alloc(60_000_000, '9')))
+  const [bomb, other] = await Promise.all([rejection(client.get('bomb')), client.get('other', { timeout: 2000 })])
+  t.match(bomb, { name: 'MemcacheValueError', command: 'get' })
+  t.equal(other, undefined)
+})
