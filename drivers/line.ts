@@ -116,6 +116,6 @@ export function show(bytes: Buffer, from: number, to: number): string {
 }
 
 /** A line in a message: escaped, and cut where it is long. */
-export function showLine(line: string): string {
+function showLine(line: string): string {
   return JSON.stringify(line.length > 100 ? `${line.slice(0, 100)}…` : line)
 }

@@ -172,7 +172,7 @@ function checkParts(name: string, value: { readonly [part: string]: unknown }, m
 }
 
 /** @throws MemcacheValueError unless the value is a whole number in the range. */
-export function checkNumber(name: string, value: unknown, [least, most]: readonly [number, number]): void {
+function checkNumber(name: string, value: unknown, [least, most]: readonly [number, number]): void {
   if (!Number.isInteger(value) || (value as number) < least || (value as number) > most) {
     throw new MemcacheValueError(`"${name}" is a whole number from ${least} to ${most}, not ${show(value)}`)
   }

@@ -10,6 +10,7 @@ import {
   MemcacheValueError,
   type ClientOptions,
 } from '../lib/index.ts'
+import { rejection as failure } from './contract/rejection.ts'
 import { startScripted as start, type Peer, type ScriptedServer } from './support/scripted-server.ts'
 
 /** The ordinary client on queue servers and behind proxies, whose recorded answers are played by a scripted server. */
@@ -49,15 +50,6 @@ function playing(answers: readonly Answer[]): (peer: Peer) => Promise<void> {
       if (closes) return peer.fin()
     }
   }
-}
-
-async function failure(promise: Promise<unknown>): Promise<MemcacheError> {
-  try {
-    await promise
-  } catch (error) {
-    return error as MemcacheError
-  }
-  throw new Error('it did not reject')
 }
 
 t.test('answers that memcached does not give', async (t) => {

@@ -3,18 +3,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Client, MemcacheError, MemcacheServerError, MemcacheSocketError } from '../lib/index.ts'
+import { rejection as failure } from './contract/rejection.ts'
 import { freePort, startMemcached, startProgram, withoutMemcached, withoutTwemproxy, type RealServer } from './support/servers.ts'
 
 /** The client behind a real twemproxy with two real memcached. */
-
-async function failure(promise: Promise<unknown>): Promise<MemcacheError> {
-  try {
-    await promise
-  } catch (error) {
-    return error as MemcacheError
-  }
-  throw new Error('it did not reject')
-}
 
 t.test('behind twemproxy', { skip: withoutTwemproxy || withoutMemcached, timeout: 60_000 }, async (t) => {
   const backends = [await startMemcached(), await startMemcached()] as const
