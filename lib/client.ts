@@ -6,17 +6,16 @@ import { casId, list, pairs, statsSection, whole } from './arguments.ts'
 import type { CasOptions, CountOptions, StoreOptions } from './call-options.ts'
 import { Caller } from './caller.ts'
 import { CasIds } from './cas-ids.ts'
-import { compose, decodeItem, type Codec } from './codec.ts'
+import { decodeItem, type Codec } from './codec.ts'
 import type { CallOptions, Item, Key, Reply, Request, StoreMode, StoreStatus } from './commands.ts'
-import { compression, lengthLimit } from './compression.ts'
 import { countLike, initialCount, step } from './counter.ts'
 import type { Driver } from './driver.ts'
 import { complete, MemcacheClosedError, type MemcacheError } from './errors.ts'
 import { expiry, type Ttl } from './expiry.ts'
+import { valueFormat } from './format.ts'
 import { nameKeys, wireKey, wirePrefix, type KeyLike, type KeyRules } from './key.ts'
 import { stack } from './middleware.ts'
 import { endpointOf, resolveOptions, type ClientOptions } from './options.ts'
-import { serialization } from './serialization.ts'
 
 /** A value and the id of its version, as `gets` gives them. */
 export interface Versioned<T> {
@@ -61,12 +60,10 @@ export class Client extends EventEmitter<ClientEvents> {
       onConnect: () => process.nextTick(() => this.emit('connect')),
       onDisconnect: (cause) => process.nextTick(() => this.emit('disconnect', complete(cause, { server: endpoint.name }))),
     })
-    const { maxReplyLength: maxLength } = endpoint
-    const { serializer, compressor, minCompressLength: minLength, maxValueLength, maxKeyLength } = settings
-    const squeeze = compose(compression(compressor, { minLength, maxLength, ownFlag: serializer.flag }), lengthLimit(maxValueLength))
+    const { maxKeyLength } = settings
     this.#driver = settings.driver(endpoint)
     this.#caller = new Caller(stack(settings.layers)(this.#driver.execute), { ...settings, server: endpoint.name })
-    this.#values = compose(serialization(serializer), squeeze)
+    this.#values = valueFormat(settings, endpoint.maxReplyLength)
     this.#keys = { prefix: wirePrefix(settings.keyPrefix, maxKeyLength), maxLength: maxKeyLength }
     this.#casIds = settings.cacheCas ? new CasIds() : undefined
   }

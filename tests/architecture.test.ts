@@ -16,7 +16,7 @@ const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
     'mechanics',
     [
       ...lib('wire', 'connection', 'socket', 'outbox', 'pending', 'alarm', 'abort-watch', 'wrap'),
-      ...lib('codec', 'serialization', 'compression', 'counter', 'error-as-miss', 'package-loader'),
+      ...lib('codec', 'format', 'serialization', 'compression', 'counter', 'error-as-miss', 'package-loader'),
     ],
   ],
   ['contracts', lib('driver', 'middleware', 'byte-reader', 'fifo', 'key', 'expiry', 'flags')],
