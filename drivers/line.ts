@@ -1,6 +1,7 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
+import { LARGEST_COUNT } from '../lib/counter.ts'
 import {
   MemcacheAuthError,
   MemcacheClientError,
@@ -61,6 +62,12 @@ export function decimal(bytes: Buffer, from: number, to: number): number {
     number = number * 10 + digit
   }
   return number
+}
+
+/** The decimal number of 64 bits, a count or a cas id, that these digits are; `undefined` where they are none. */
+export function decimal64(digits: string): bigint | undefined {
+  const number = /^\d{1,20}$/.test(digits) ? BigInt(digits) : LARGEST_COUNT + 1n
+  return number > LARGEST_COUNT ? undefined : number
 }
 
 /**

@@ -6,13 +6,15 @@ import { wrap } from '../lib/wrap.ts'
  * one, and to measure what the client itself costs.
  */
 export const noop: DriverFactory = wrap('noop', () => ({
+  longestBinaryKey: Infinity,
   commands: {
     get: () => undefined,
     getMulti: ({ keys }) => keys.map(() => undefined),
+    metaGet: () => undefined,
     store: () => 'stored',
     delete: () => false,
     touch: () => false,
-    count: ({ initial }) => initial,
+    count: () => undefined,
     flush: () => true,
     stats: () => new Map(),
     version: () => '0.0.0',

@@ -3,19 +3,15 @@ import { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
 import { commandName, type Item, type Op, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
 import { more, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
-import { MemcacheProtocolError, MemcacheServerError, MemcacheUnsupportedError } from '../lib/errors.ts'
+import { MemcacheProtocolError, MemcacheServerError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
-import { addThenCount } from './add-then-count.ts'
-import { CR, CRLF, decimal, LF, lineEnd, readData, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine } from './line.ts'
+import { flush, foldWord, stats, unexpectedFrame, verbosity, version } from './administration.ts'
+import { CR, CRLF, decimal, decimal64, LF, lineEnd, readData, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine } from './line.ts'
 
 /** memcached reads a longer command line only if it comes in one piece. */
 const LONGEST_LINE = 2048
-/** Counts and cas ids have 64 bits. */
-const LARGEST = 2n ** 64n - 1n
 /** A value up to this length is copied into the text of its turn; a longer one goes to the socket as it is. */
 const SHORT_VALUE = 2048
-/** More statistics than any server has, one for each slab class included: a reply that goes on is not collected for ever. */
-const MOST_STATS = 100_000
 
 /**
  * A frame is a `VALUE` line with its data, or any other line, without its CRLF, as a string. The name of a value's key
@@ -59,9 +55,9 @@ function readValue(reader: ByteReader, maxLength: number): ValueFrame | undefine
   if (lineEnd + 1 >= end && !bytes.subarray(start, end).includes(LF)) return unfinishedLine(reader)
   const flags = decimal(bytes, keyEnd + 1, flagsEnd)
   const length = decimal(bytes, flagsEnd + 1, lengthEnd)
-  const cas = withCas ? casId(bytes.toString('latin1', lengthEnd + 1, lineEnd)) : undefined
+  const cas = withCas ? decimal64(bytes.toString('latin1', lengthEnd + 1, lineEnd)) : undefined
   const separated = keyEnd > keyStart && bytes[keyEnd] === SPACE && bytes[flagsEnd] === SPACE && bytes[lineEnd] === CR && bytes[lineEnd + 1] === LF
-  if (!separated || flags < 0 || flags > 0xffff_ffff || length < 0 || cas === NO_ID) {
+  if (!separated || flags < 0 || flags > 0xffff_ffff || length < 0 || (withCas && cas === undefined)) {
     throw new MemcacheProtocolError(`this is no VALUE line: ${show(bytes, start, Math.min(lineEnd, end))}`)
   }
   const value = readData(reader, lineEnd + CRLF.length, length, maxLength)
@@ -70,17 +66,24 @@ function readValue(reader: ByteReader, maxLength: number): ValueFrame | undefine
   return { item, bytes, keyStart, keyEnd }
 }
 
-/** What stands in a VALUE line in the place of a cas id, but is none. */
-const NO_ID = -1n
-
-function casId(digits: string): bigint {
-  const id = /^\d{1,20}$/.test(digits) ? BigInt(digits) : NO_ID
-  return id > LARGEST ? NO_ID : id
-}
-
 function startsWith(bytes: Buffer, start: number, text: string): boolean {
   for (let i = 0; i < text.length; i += 1) if (bytes[start + i] !== text.charCodeAt(i)) return false
   return true
+}
+
+/** `get <key>`, `gets <key>`, `gat <ttl> <key>`, `gats <ttl> <key>` */
+function encodeGet({ key, cas, touch }: Request<'get'>): Bytes {
+  return touch === undefined ? `${verb({ cas })} ${key}\r\n` : `${cas ? 'gats' : 'gat'} ${touch} ${key}\r\n`
+}
+
+/** `get <key> <key> …`, in several lines where one would be too long. */
+function encodeGetMulti(request: Request<'getMulti'>): Bytes {
+  let first = 0
+  const lines = keysPerLine(request.keys, verb(request)).map((count) => {
+    const keys = request.keys.slice(first, (first += count))
+    return `${verb(request)} ${keys.join(' ')}\r\n`
+  })
+  return lines.join('')
 }
 
 /** Line by line, how many of these keys the lines of a multi-key `get` hold: each line as long as it may be. */
@@ -103,12 +106,6 @@ function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Reques
   const id = mode === 'cas' ? ` ${cas}` : ''
   const line = `${mode} ${key} ${flags} ${expires} ${value.length}${id}\r\n`
   return value.length <= SHORT_VALUE ? line + Buffer.prototype.toString.call(value, 'latin1') + CRLF : [line, value, CRLF]
-}
-
-function encodeStats({ section }: Request<'stats'>): Bytes {
-  // Answered by one STAT line without an END, so that nobody can tell where the reply ends.
-  if (/^sizes_(en|dis)able\b/.test(section)) throw new MemcacheUnsupportedError(`"stats ${section}" has no reply that can be told from the next one`)
-  return section === '' ? 'stats\r\n' : `stats ${section}\r\n`
 }
 
 /** The reply to a `get` of one key: at most one value, whatever key it names. Queue servers name the queue, without options. */
@@ -157,47 +154,13 @@ function foldGetMulti(request: Request<'getMulti'>): Fold<readonly (Item | undef
   }
 }
 
-function foldStats(request: Request<'stats'>): Fold<Map<string, string>, Frame> {
-  const stats = new Map<string, string>()
-  const end = request.section === 'reset' ? 'RESET' : /^detail o(?:n|ff)$/.test(request.section) ? 'OK' : 'END'
-  return (frame) => {
-    if (frame === end || frame === 'END') return stats // queue servers do not look at the section
-    const [, name, value] = /^(?:STAT|ITEM|PREFIX) (\S+) ?(.*)$/.exec(typeof frame === 'string' ? frame : '') ?? []
-    if (name === undefined || value === undefined) throw unexpectedFrame(frame, request)
-    if (stats.size === MOST_STATS) throw new MemcacheProtocolError(`the reply to "stats" has more than ${MOST_STATS} lines`)
-    stats.set(name, value)
-    return more
-  }
-}
-
-/** A reply of one line that is one of these words. */
-function foldWord<R>(request: Request, words: { readonly [word: string]: R }): Fold<R, Frame> {
-  return (frame) => {
-    if (typeof frame !== 'string' || !Object.hasOwn(words, frame)) throw unexpectedFrame(frame, request)
-    return words[frame] as R
-  }
-}
-
 function foldCount(request: Request<'count'>): Fold<bigint | undefined, Frame> {
   return (frame) => {
     if (frame === 'NOT_FOUND') return undefined
-    if (typeof frame !== 'string' || !/^\d{1,20} *$/.test(frame)) throw unexpectedFrame(frame, request)
-    const count = BigInt(frame.trimEnd())
-    if (count > LARGEST) throw unexpectedFrame(frame, request)
+    const count = typeof frame === 'string' ? decimal64(frame.trimEnd()) : undefined
+    if (count === undefined) throw unexpectedFrame(frame, request)
     return count
   }
-}
-
-function foldVersion(request: Request<'version'>): Fold<string, Frame> {
-  return (frame) => {
-    const version = typeof frame === 'string' ? /^VERSION (.*)$/.exec(frame)?.[1] : undefined
-    if (version === undefined) throw unexpectedFrame(frame, request)
-    return version
-  }
-}
-
-function unexpectedFrame(frame: Frame, request: Request): Error {
-  return unexpected(typeof frame === 'string' ? frame : show(frame.bytes, frame.keyStart - 'VALUE '.length, frame.keyEnd), commandName(request))
 }
 
 function verb({ cas }: { cas: boolean }): string {
@@ -215,42 +178,21 @@ const STORED: { readonly [mode in StoreMode]: { readonly [word: string]: StoreSt
 }
 const DELETED = { DELETED: true, NOT_FOUND: false, END: true } // siberite says END
 const TOUCHED = { TOUCHED: true, NOT_FOUND: false }
-const FLUSHED = { OK: true, 'Flushed all queues.': true } // queue servers
-const OK = { OK: true }
-
 /** memcached's text protocol. */
 export const textProtocol: Protocol<Frame> = {
-  encode: {
-    get: ({ key, cas, touch }) => (touch === undefined ? `${verb({ cas })} ${key}\r\n` : `${cas ? 'gats' : 'gat'} ${touch} ${key}\r\n`),
-    getMulti: (request) => {
-      let first = 0
-      const lines = keysPerLine(request.keys, verb(request)).map((count) => {
-        const keys = request.keys.slice(first, (first += count))
-        return `${verb(request)} ${keys.join(' ')}\r\n`
-      })
-      return lines.join('')
-    },
-    store: encodeStore,
-    delete: ({ key }) => `delete ${key}\r\n`,
-    touch: ({ key, expires }) => `touch ${key} ${expires}\r\n`,
-    count: ({ key, delta, down }) => `${down ? 'decr' : 'incr'} ${key} ${delta}\r\n`,
-    flush: ({ delay }) => (delay === 0 ? 'flush_all\r\n' : `flush_all ${delay}\r\n`),
-    stats: encodeStats,
-    version: () => 'version\r\n',
-    verbosity: ({ level }) => `verbosity ${level}\r\n`,
-  },
+  name: 'text',
   frame: readFrame,
-  decode: {
-    get: foldGet,
-    getMulti: foldGetMulti,
-    store: (request) => foldWord(request, STORED[request.mode]),
-    delete: (request) => foldWord(request, DELETED),
-    touch: (request) => foldWord(request, TOUCHED),
-    count: foldCount,
-    flush: (request) => foldWord(request, FLUSHED),
-    stats: foldStats,
-    version: foldVersion,
-    verbosity: (request) => foldWord(request, OK),
+  commands: {
+    get: { encode: encodeGet, decode: foldGet },
+    getMulti: { encode: encodeGetMulti, decode: foldGetMulti },
+    store: { encode: encodeStore, decode: (request) => foldWord(request, STORED[request.mode]) },
+    delete: { encode: ({ key }) => `delete ${key}\r\n`, decode: (request) => foldWord(request, DELETED) },
+    touch: { encode: ({ key, expires }) => `touch ${key} ${expires}\r\n`, decode: (request) => foldWord(request, TOUCHED) },
+    count: { encode: ({ key, delta, down }) => `${down ? 'decr' : 'incr'} ${key} ${delta}\r\n`, decode: foldCount },
+    flush,
+    stats,
+    version,
+    verbosity,
   },
   unasked: (frame) => (typeof frame === 'string' ? unaskedLine(frame) : unaskedLine(`VALUE ${show(frame.bytes, frame.keyStart, frame.keyEnd)}`)),
   usableAfter: (refusal, request: Request<Op>) => {
@@ -263,4 +205,4 @@ export const textProtocol: Protocol<Frame> = {
 }
 
 /** The driver for memcached's text protocol, which queue servers and proxies speak too. */
-export const text: DriverFactory = wire(textProtocol, addThenCount)
+export const text: DriverFactory = wire(textProtocol)

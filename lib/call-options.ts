@@ -1,6 +1,6 @@
 import type { CallOptions } from './commands.ts'
 import { MemcacheValueError } from './errors.ts'
-import type { Ttl } from './expiry.ts'
+import { expiry, type Ttl } from './expiry.ts'
 import { show } from './show.ts'
 
 /** Options of the storage commands. */
@@ -64,4 +64,9 @@ export function checkCall(command: string, options: CallOptions & { readonly min
   if (minCompressLength !== undefined && !(Number.isInteger(minCompressLength) && (minCompressLength as number) >= 0)) {
     throw new MemcacheValueError(`minCompressLength is a whole number of bytes, not ${show(minCompressLength)}`)
   }
+}
+
+/** How long an item lives, in the form of expiry.ts. Not `??`: null is no time to live, and least of all an unlimited one. */
+export function lifetime(options: { readonly ttl?: Ttl | undefined } | undefined): number {
+  return options?.ttl === undefined ? 0 : expiry(options.ttl)
 }

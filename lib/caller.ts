@@ -1,6 +1,7 @@
 import { executeAll } from './bulk.ts'
 import { checkCall } from './call-options.ts'
 import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
+import { countFrom, type CounterStart } from './counting.ts'
 import { errorAsMiss, missFor } from './error-as-miss.ts'
 import { atCaller, MemcacheClosedError } from './errors.ts'
 
@@ -74,6 +75,18 @@ export class Caller {
     // A request that finds no room behind others of its own call is no fault yet, so that misses are made above executeAll.
     const rescue = this.#settings.errorAsMiss ? missFor<O> : undefined
     return executeAll(this.#strict, requests, { signal: options?.signal, timeout: options?.timeout ?? timeout, most, rescue })
+  }
+
+  /** A count that makes the counter where there is none. */
+  async countFrom(request: Request<'count'>, start: CounterStart, options: CallOptions | undefined): Promise<Reply<'count'>> {
+    const { timeout, errorAsMiss } = this.#settings
+    try {
+      // A fault that looks like a missing counter would be taken for one.
+      return await countFrom(this.#strict, request, start, { signal: options?.signal, timeout: options?.timeout ?? timeout })
+    } catch (error) {
+      if (!errorAsMiss) throw error
+      return missFor(request, error)
+    }
   }
 
   /** An error as the caller of a command gets it. */

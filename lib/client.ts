@@ -3,11 +3,11 @@ import type { Buffer } from 'node:buffer'
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { casId, list, pairs, statsSection, whole } from './arguments.ts'
-import type { CasOptions, CountOptions, StoreOptions } from './call-options.ts'
+import { lifetime, type CasOptions, type CountOptions, type StoreOptions } from './call-options.ts'
 import { Caller } from './caller.ts'
 import { CasIds } from './cas-ids.ts'
-import { decodeItem, type Codec } from './codec.ts'
-import type { CallOptions, Item, Key, Reply, Request, StoreMode, StoreStatus } from './commands.ts'
+import type { Codec } from './codec.ts'
+import type { CallOptions, Item, Key, MetaItem, Reply, Request, StoreMode } from './commands.ts'
 import { countLike, initialCount, step } from './counter.ts'
 import type { Driver } from './driver.ts'
 import { complete, MemcacheClosedError, type MemcacheError } from './errors.ts'
@@ -16,13 +16,7 @@ import { valueFormat } from './format.ts'
 import { nameKeys, wireKey, wirePrefix, type KeyLike, type KeyRules } from './key.ts'
 import { stack } from './middleware.ts'
 import { endpointOf, resolveOptions, type ClientOptions } from './options.ts'
-
-/** A value and the id of its version, as `gets` gives them. */
-export interface Versioned<T> {
-  readonly value: T
-  /** To be given to `cas`. Queue servers have no such ids and leave it `undefined`. */
-  readonly cas: bigint
-}
+import { isStored, Results, same, type Read, type Versioned } from './results.ts'
 
 /** What a client tells of its connection. There is no 'error' event: what fails rejects the call that it fails. */
 export interface ClientEvents {
@@ -30,9 +24,6 @@ export interface ClientEvents {
   /** A connection that stood has ended: with MemcacheClosedError by `close()`, else with the fault. */
   disconnect: [cause: MemcacheError]
 }
-
-/** The last step of a read, where the caller says what type the value has. */
-type Decode<T> = (item: Item | undefined, request: Request<'get'>) => T | undefined
 
 /**
  * A client of one server. It connects by itself at the first command and again after a fault; every command gives a
@@ -45,6 +36,7 @@ export class Client extends EventEmitter<ClientEvents> {
   readonly #keys: KeyRules
   readonly #values: Codec<unknown, Buffer>
   readonly #casIds: CasIds | undefined
+  readonly #results: Results
 
   /**
    * @param url `memcached://host:port` or `unix:/path`; options win over it.
@@ -66,36 +58,45 @@ export class Client extends EventEmitter<ClientEvents> {
     this.#values = valueFormat(settings, endpoint.maxReplyLength)
     this.#keys = { prefix: wirePrefix(settings.keyPrefix, maxKeyLength), maxLength: maxKeyLength }
     this.#casIds = settings.cacheCas ? new CasIds() : undefined
+    this.#results = new Results(this.#values, this.#casIds)
   }
 
   /** The value of a key; `undefined` = a miss. Wire: `get`. */
   get<T = unknown>(key: KeyLike, options?: CallOptions): Promise<T | undefined> {
-    return this.#caller.call('get', options, () => this.#get(key, false), this.#value as Decode<T>)
+    return this.#caller.call('get', options, () => this.#get(key, false), this.#results.value as Read<Item | undefined, T | undefined>)
   }
 
   /** The values of many keys, by key; a miss has no entry. One round trip. Wire: `get` with several keys. */
   getMulti<T = unknown>(keys: Iterable<KeyLike>, options?: CallOptions): Promise<Map<string, T>> {
-    return this.#many('getMulti', keys, options, false, (item, key) => decodeItem(this.#values, item, key).value as T)
+    return this.#many('getMulti', keys, options, false, this.#results.value as Read<Item, T>)
   }
 
   /** The value of a key and the id of its version, for `cas`. Wire: `gets`. */
   gets<T = unknown>(key: KeyLike, options?: CallOptions): Promise<Versioned<T> | undefined> {
-    return this.#caller.call('gets', options, () => this.#get(key, true), this.#versioned as Decode<Versioned<T>>)
+    return this.#caller.call('gets', options, () => this.#get(key, true), this.#results.versioned as Read<Item | undefined, Versioned<T> | undefined>)
+  }
+
+  /**
+   * The value of a key with all that the server knows about its item: flags, cas id, time to live, when it was last
+   * read. Only the driver `meta` has it. Wire: `mg`.
+   */
+  metaGet<T = unknown>(key: KeyLike, options?: CallOptions): Promise<MetaItem<T> | undefined> {
+    return this.#caller.call('metaGet', options, () => ({ op: 'metaGet', key: this.#key(key) }), this.#results.described as Read<MetaItem | undefined, MetaItem<T> | undefined>)
   }
 
   /** As `getMulti`, each value with the id of its version. Wire: `gets` with several keys. */
   getsMulti<T = unknown>(keys: Iterable<KeyLike>, options?: CallOptions): Promise<Map<string, Versioned<T>>> {
-    return this.#many('getsMulti', keys, options, true, (item, key) => this.#version(item, key) as Versioned<T>)
+    return this.#many('getsMulti', keys, options, true, this.#results.versioned as Read<Item, Versioned<T>>)
   }
 
   /** The value of a key, which gets a new time to live. Wire: `gat`. */
   gat<T = unknown>(key: KeyLike, ttl: Ttl, options?: CallOptions): Promise<T | undefined> {
-    return this.#caller.call('gat', options, () => this.#get(key, false, expiry(ttl)), this.#value as Decode<T>)
+    return this.#caller.call('gat', options, () => this.#get(key, false, expiry(ttl)), this.#results.value as Read<Item | undefined, T | undefined>)
   }
 
   /** As `gat`, with the id of the value's version. Wire: `gats`. */
   gats<T = unknown>(key: KeyLike, ttl: Ttl, options?: CallOptions): Promise<Versioned<T> | undefined> {
-    return this.#caller.call('gats', options, () => this.#get(key, true, expiry(ttl)), this.#versioned as Decode<Versioned<T>>)
+    return this.#caller.call('gats', options, () => this.#get(key, true, expiry(ttl)), this.#results.versioned as Read<Item | undefined, Versioned<T> | undefined>)
   }
 
   /** Gives a key a new time to live; `false` = there is no such key. Wire: `touch`. */
@@ -165,7 +166,7 @@ export class Client extends EventEmitter<ClientEvents> {
   /**
    * Counts up, in 64 bits without a sign: past 2^64-1 the server goes on at 0. `undefined` = there is no such counter and
    * no `initial`. A bigint delta gives a bigint; with a number, a count past 2^53 rejects with MemcacheValueError although
-   * the server has counted. A negative delta counts down. Wire: `incr`; with `initial` first `add`, in two round trips.
+   * the server has counted. A negative delta counts down. Wire: `incr`; with `initial`, if there is no counter, then `add`.
    */
   incr(key: KeyLike, delta?: number, options?: CountOptions): Promise<number | undefined>
   incr(key: KeyLike, delta: bigint, options?: CountOptions): Promise<bigint | undefined>
@@ -272,7 +273,7 @@ export class Client extends EventEmitter<ClientEvents> {
   }
 
   /** One request for all keys; the hits by the keys' names. */
-  #many<R>(command: string, keys: Iterable<KeyLike>, options: CallOptions | undefined, cas: boolean, result: (item: Item, key: Key) => R): Promise<Map<string, R>> {
+  #many<R>(command: string, keys: Iterable<KeyLike>, options: CallOptions | undefined, cas: boolean, result: Read<Item, R>): Promise<Map<string, R>> {
     return this.#caller.guard(command, options, async () => {
       const names = nameKeys(Array.from(list('keys', keys), (key) => [this.#key(key), key]))
       const wires = [...names.keys()]
@@ -280,7 +281,7 @@ export class Client extends EventEmitter<ClientEvents> {
       const hits = new Map<string, R>()
       items.forEach((item, place) => {
         const key = wires[place] as Key
-        if (item !== undefined) hits.set(names.get(key) as string, result(item, key))
+        if (item !== undefined) hits.set(names.get(key) as string, result(item, { key }))
       })
       return hits
     })
@@ -314,33 +315,13 @@ export class Client extends EventEmitter<ClientEvents> {
   }
 
   #count<N extends number | bigint>(command: 'incr' | 'decr', key: KeyLike, delta: N, options: CountOptions | undefined): Promise<N | undefined> {
-    const build = (): Request<'count'> => {
-      const initial = options?.initial === undefined ? undefined : initialCount(options.initial, delta)
-      return { op: 'count', key: this.#key(key), ...step(delta, command === 'decr'), initial, expires: lifetime(options) }
-    }
-    return this.#caller.call(command, options, build, (count) => (count === undefined ? undefined : countLike(delta, count)))
+    const build = (): Request<'count'> => ({ op: 'count', key: this.#key(key), ...step(delta, command === 'decr') })
+    const result = (count: bigint | undefined): N | undefined => (count === undefined ? undefined : countLike(delta, count))
+    const initial = options?.initial
+    if (initial === undefined) return this.#caller.call(command, options, build, result)
+    return this.#caller.guard(command, options, async () => {
+      const start = { initial: initialCount(initial, delta), expires: lifetime(options) }
+      return result(await this.#caller.countFrom(build(), start, options))
+    })
   }
-
-  readonly #value = (item: Item | undefined, { key }: Request<'get'>): unknown => item && decodeItem(this.#values, item, key).value
-
-  readonly #versioned = (item: Item | undefined, { key }: Request<'get'>): Versioned<unknown> | undefined => item && this.#version(item, key)
-
-  #version(item: Item, key: Key): Versioned<unknown> {
-    const { value } = decodeItem(this.#values, item, key)
-    if (item.cas !== undefined) this.#casIds?.remember(key, item.cas)
-    return { value, cas: item.cas as bigint }
-  }
-}
-
-function isStored(status: StoreStatus): boolean {
-  return status === 'stored'
-}
-
-/** Not `??`: null is no time to live, and least of all an unlimited one. */
-function lifetime(options: { readonly ttl?: Ttl | undefined } | undefined): number {
-  return options?.ttl === undefined ? 0 : expiry(options.ttl)
-}
-
-function same<R>(reply: R): R {
-  return reply
 }

@@ -22,6 +22,18 @@ export interface Item<Value = Buffer> {
   readonly cas?: bigint | undefined
 }
 
+/** An item with what the server knows about it. Times are in seconds. */
+export interface MetaItem<Value = Buffer> extends Item<Value> {
+  /** How long it still lives; `undefined` = it does not expire. */
+  readonly ttl: number | undefined
+  /** How long ago it was last read or written, this reading not counted. */
+  readonly lastAccess: number
+  /** Whether it was read before, this reading not counted. */
+  readonly hitBefore: boolean
+  /** Its value's length in bytes, as it is stored. */
+  readonly size: number
+}
+
 /** The storage commands that differ only in their condition. */
 export type StoreMode = 'set' | 'add' | 'replace' | 'append' | 'prepend' | 'cas'
 
@@ -34,15 +46,14 @@ export interface Commands {
   get: { args: { key: Key; cas: boolean; touch?: number | undefined }; reply: Item | undefined }
   /** Many different keys: the reply has one place for each, in the order of the keys, `undefined` for a miss. */
   getMulti: { args: { keys: readonly Key[]; cas: boolean }; reply: readonly (Item | undefined)[] }
+  /** One key, with all that is known about its item. */
+  metaGet: { args: { key: Key }; reply: MetaItem | undefined }
   /** `append` and `prepend` leave flags and time to live as they are. `item.cas` belongs to mode `cas` alone. */
   store: { args: { mode: StoreMode; key: Key; item: Item; expires: number }; reply: StoreStatus }
   delete: { args: { key: Key }; reply: boolean }
   touch: { args: { key: Key; expires: number }; reply: boolean }
-  /** `down`: decrement. Without `initial` a missing key gives `undefined`; with it the item is made, and the reply is `initial`. */
-  count: {
-    args: { key: Key; delta: bigint; down: boolean; initial?: bigint | undefined; expires: number }
-    reply: bigint | undefined
-  }
+  /** `down`: decrement. A missing key gives `undefined`, and is not made. */
+  count: { args: { key: Key; delta: bigint; down: boolean }; reply: bigint | undefined }
   /** `delay` in the form of expiry.ts; 0 = now. */
   flush: { args: { delay: number }; reply: boolean }
   /** `section` is '' for the general statistics. */

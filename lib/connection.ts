@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { Alarm } from './alarm.ts'
 import { ByteReader } from './byte-reader.ts'
 import { commandName, type CallOptions, type Op, type Reply, type Request } from './commands.ts'
-import { more, type Endpoint, type Protocol } from './driver.ts'
+import { more, type Endpoint, type Exchange, type Protocol } from './driver.ts'
 import {
   complete,
   MemcacheClosedError,
@@ -55,6 +55,8 @@ export class Connection<Frame> {
   #pendingBytes = 0
   /** When this turn began to make requests, in milliseconds of `performance.now()`: read once however many it makes. */
   #now = 0
+  /** The number of the last request, by which some protocols tell replies apart. */
+  #opaque = 0
   /** Whether a flush at the end of this turn is on its way. */
   #flushing = false
   /** Until when an abandoned request at the head may keep the others waiting for its reply. */
@@ -86,12 +88,13 @@ export class Connection<Frame> {
     return new Promise((resolve, reject) => this.#opening.push({ resolve, reject }))
   }
 
-  execute<O extends Op>(request: Request<O>, call: CallOptions | undefined): Promise<Reply<O>> {
+  execute<O extends Op>(request: Request<O>, { encode, decode }: Exchange<O, Frame>, call: CallOptions | undefined): Promise<Reply<O>> {
     return new Promise((resolve, reject) => {
       // What throws here rejects the promise, before anything of the request is queued.
       call?.signal?.throwIfAborted() // a layer may have taken its time
-      const bytes = this.#protocol.encode[request.op](request)
-      const fold = this.#protocol.decode[request.op](request)
+      const opaque = (this.#opaque = (this.#opaque + 1) >>> 0)
+      const bytes = encode(request, opaque)
+      const fold = decode(request, opaque)
       const timeout = call?.timeout ?? this.#endpoint.timeout
       const pending: Pending<Frame> = new Pending<Frame, O>(request, bytes, fold, resolve, reject, this.#turn(), timeout)
       this.#admit(pending)

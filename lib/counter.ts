@@ -1,7 +1,7 @@
 import { MemcacheValueError } from './errors.ts'
 
 /** memcached counts in 64 bits without a sign. */
-const LARGEST = 2n ** 64n - 1n
+export const LARGEST_COUNT = 2n ** 64n - 1n
 
 /**
  * A step of a counter as the caller writes it, in the form that the wire has: a size and a direction.
@@ -10,7 +10,7 @@ const LARGEST = 2n ** 64n - 1n
 export function step(delta: number | bigint, down: boolean): { delta: bigint; down: boolean } {
   const signed = whole(delta, 'a delta')
   const size = signed < 0n ? -signed : signed
-  if (size > LARGEST) throw new MemcacheValueError(`a delta has at most 64 bits: ${delta} has more`)
+  if (size > LARGEST_COUNT) throw new MemcacheValueError(`a delta has at most 64 bits: ${delta} has more`)
   return { delta: size, down: signed < 0n ? !down : down }
 }
 
@@ -20,7 +20,7 @@ export function step(delta: number | bigint, down: boolean): { delta: bigint; do
  */
 export function initialCount(initial: number | bigint, delta: number | bigint = 1n): bigint {
   const count = whole(initial, 'an initial count')
-  if (count < 0n || count > LARGEST) throw new MemcacheValueError(`an initial count is from 0 to 2^64-1, not ${initial}`)
+  if (count < 0n || count > LARGEST_COUNT) throw new MemcacheValueError(`an initial count is from 0 to 2^64-1, not ${initial}`)
   if (typeof delta === 'number' && count > BigInt(Number.MAX_SAFE_INTEGER)) {
     throw new MemcacheValueError(`the initial count ${count} is more than a number holds exactly: pass the delta as a bigint`)
   }

@@ -2,8 +2,8 @@
 import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import type { ByteReader } from './byte-reader.ts'
-import type { Execute, Op, Reply, Request } from './commands.ts'
-import type { MemcacheDriverError, MemcacheError } from './errors.ts'
+import { commandName, type Execute, type Op, type Reply, type Request } from './commands.ts'
+import { MemcacheUnsupportedError, type MemcacheDriverError, type MemcacheError } from './errors.ts'
 
 /** The one server that a client talks to, and how: what a driver needs to know of the client's options. */
 export interface Endpoint {
@@ -35,6 +35,8 @@ export interface Endpoint {
 /** What executes requests against one server. `wire` makes one of a protocol, `wrap` one of another library. */
 export interface Driver {
   readonly connected: boolean
+  /** See {@link Protocol.longestBinaryKey}. */
+  readonly longestBinaryKey?: number | undefined
   /** The socket of the present connection, where the driver has one. */
   readonly socket?: Socket | undefined
   /** Connects, or joins the attempt that is under way; does nothing where there is a connection. */
@@ -62,16 +64,29 @@ export const more: unique symbol = Symbol('more')
  */
 export type Fold<R, Frame> = (frame: Frame) => R | typeof more
 
+/**
+ * How one operation is said, and how its reply is read. `opaque` is another number, of 32 bits, for each request of a
+ * connection: a protocol that can have it echoed sees by it that a reply is the one to its request.
+ */
+export interface Exchange<O extends Op, Frame> {
+  /** @throws MemcacheUnsupportedError for a request that this protocol cannot say. */
+  readonly encode: (request: Request<O>, opaque: number) => Bytes
+  readonly decode: (request: Request<O>, opaque: number) => Fold<Reply<O>, Frame>
+}
+
 /** A wire protocol, without a socket: pure functions from requests to bytes, from bytes to frames, from frames to replies. */
 export interface Protocol<Frame> {
-  /** @throws MemcacheUnsupportedError for a request that this protocol cannot say. */
-  readonly encode: { readonly [O in Op]: (request: Request<O>) => Bytes }
+  /** In messages. */
+  readonly name: string
+  /** An operation that is missing is Unsupported. */
+  readonly commands: { readonly [O in Op]?: Exchange<O, Frame> }
+  /** The longest key, in bytes, with blanks and control characters in it, that it can say. Default: none. */
+  readonly longestBinaryKey?: number
   /**
    * Reads one whole frame, moving the reader behind it, or gives undefined and leaves the reader where it was: more
    * bytes have to come. @throws MemcacheProtocolError for what is outside the grammar, or longer than `maxLength`.
    */
   readonly frame: (reader: ByteReader, maxLength: number) => Frame | undefined
-  readonly decode: { readonly [O in Op]: (request: Request<O>) => Fold<Reply<O>, Frame> }
   /** What a server means that sends this frame unasked, just before it closes. */
   readonly unasked: (frame: Frame) => MemcacheError
   /** Whether replies can still be told apart after this refusal, so that the connection may go on. */
@@ -80,7 +95,14 @@ export interface Protocol<Frame> {
 
 /** Another library, or nothing at all, behind the same vocabulary. An operation that is missing is Unsupported. */
 export interface Backend {
+  /** See {@link Protocol.longestBinaryKey}. */
+  readonly longestBinaryKey?: number
   readonly commands: { readonly [O in Op]?: (request: Request<O>) => Promise<Reply<O>> | Reply<O> }
   connect?(): Promise<void>
   close(): void | Promise<void>
+}
+
+/** The error for an operation that a driver does not have. */
+export function unsupported<O extends Op>(driver: string, request: Request<O>): MemcacheUnsupportedError {
+  return new MemcacheUnsupportedError(`the ${driver} driver has no "${commandName(request)}"`)
 }

@@ -6,6 +6,7 @@ import type { Middleware } from './middleware.ts'
 const MISSES: { readonly [O in Op]: (request: Request<O>) => Reply<O> } = {
   get: () => undefined,
   getMulti: ({ keys }) => keys.map(() => undefined),
+  metaGet: () => undefined,
   store: () => 'not-stored',
   delete: () => false,
   touch: () => false,

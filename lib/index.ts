@@ -1,10 +1,10 @@
 /** ermc: a memcached client. This file is the door: what it exports is the public API, beside `ermc/testing`. */
 
-export { Client, type ClientEvents, type Versioned } from './client.ts'
+export { Client, type ClientEvents } from './client.ts'
 export type { CasOptions, CountOptions, StoreOptions } from './call-options.ts'
-export type { CallOptions, Commands, Execute, Item, Key, Op, Reply, Request, StoreMode, StoreStatus } from './commands.ts'
+export type { CallOptions, Commands, Execute, Item, Key, MetaItem, Op, Reply, Request, StoreMode, StoreStatus } from './commands.ts'
 export type { Compressor } from './compression.ts'
-export { more, type Backend, type Bytes, type Driver, type DriverFactory, type Endpoint, type Fold, type Protocol } from './driver.ts'
+export { more, type Backend, type Bytes, type Driver, type DriverFactory, type Endpoint, type Exchange, type Fold, type Protocol } from './driver.ts'
 export {
   MemcacheAuthError,
   MemcacheClientError,
@@ -26,12 +26,14 @@ export { flags } from './flags.ts'
 export type { KeyLike } from './key.ts'
 export { intercept, type Handler, type Middleware } from './middleware.ts'
 export type { ClientOptions } from './options.ts'
-export type { Serializer } from './serialization.ts'
+export type { Versioned } from './results.ts'
+export type { Encoded, Format, Serializer } from './serialization.ts'
 export type { ByteReader } from './byte-reader.ts'
 export { wire } from './wire.ts'
 export { wrap } from './wrap.ts'
 
 export { noop } from '../drivers/noop.ts'
 export { text } from '../drivers/text.ts'
+export { deflate } from '../serializers/deflate.ts'
 export { json } from '../serializers/json.ts'
 export { lz4 } from '../serializers/lz4.ts'

@@ -2,24 +2,16 @@
 import type { Socket } from 'node:net'
 import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
 import { Connection } from './connection.ts'
-import type { Driver, DriverFactory, Endpoint, Protocol } from './driver.ts'
+import { unsupported, type Driver, type DriverFactory, type Endpoint, type Protocol } from './driver.ts'
 import { MemcacheClosedError, MemcacheError, MemcacheSocketError } from './errors.ts'
-import type { Middleware } from './middleware.ts'
 
 /** The pause after the first failed attempt to connect, in milliseconds; it doubles with each further one up to the longest. */
 const SHORTEST_PAUSE = 10
 const LONGEST_PAUSE = 500
 
-/**
- * Makes a driver of a protocol: the socket, the pipeline, batching, deadlines and reconnecting come with it.
- * `emulate` does what the protocol cannot say in one request with several.
- */
-export function wire<Frame>(protocol: Protocol<Frame>, emulate?: (endpoint: Endpoint) => Middleware): DriverFactory {
-  return (endpoint) => {
-    const driver = new Wire(protocol, endpoint)
-    if (emulate !== undefined) driver.execute = emulate(endpoint)(driver.execute)
-    return driver
-  }
+/** Makes a driver of a protocol: the socket, the pipeline, batching, deadlines and reconnecting come with it. */
+export function wire<Frame>(protocol: Protocol<Frame>): DriverFactory {
+  return (endpoint) => new Wire(protocol, endpoint)
 }
 
 /** One connection at a time, made by the first request that needs it. */
@@ -45,18 +37,24 @@ class Wire<Frame> implements Driver {
     return this.#connection?.socket
   }
 
+  get longestBinaryKey(): number | undefined {
+    return this.#protocol.longestBinaryKey
+  }
+
   connect(): Promise<void> {
     this.#connection ??= this.#connect()
     return this.#connection.whenOpen()
   }
 
   execute: Execute = <O extends Op>(request: Request<O>, call?: CallOptions): Promise<Reply<O>> => {
+    const exchange = this.#protocol.commands[request.op]
+    if (exchange === undefined) return Promise.reject(unsupported(this.#protocol.name, request))
     if (this.#connection === undefined) {
       const pause = this.#pausedUntil - performance.now()
       if (pause > 0) return Promise.reject(this.#paused(pause))
       this.#connection = this.#connect()
     }
-    return this.#connection.execute(request, call)
+    return this.#connection.execute(request, exchange, call)
   }
 
   disconnect(reason: MemcacheError): Promise<void> {

@@ -1,7 +1,7 @@
 import { onAbort } from './abort-watch.ts'
 import { commandName, type CallOptions, type Execute, type Op, type Reply, type Request } from './commands.ts'
-import type { Backend, Driver, DriverFactory, Endpoint } from './driver.ts'
-import { MemcacheClosedError, MemcacheDriverError, MemcacheError, MemcacheOverloadError, MemcacheTimeoutError, MemcacheUnsupportedError } from './errors.ts'
+import { unsupported, type Backend, type Driver, type DriverFactory, type Endpoint } from './driver.ts'
+import { MemcacheClosedError, MemcacheDriverError, MemcacheError, MemcacheOverloadError, MemcacheTimeoutError } from './errors.ts'
 
 /**
  * Makes a driver of another library, or of nothing. Deadlines, signals and the bound on what is pending come with it:
@@ -40,6 +40,10 @@ class Wrapped implements Driver {
     return this.#connected
   }
 
+  get longestBinaryKey(): number | undefined {
+    return this.#backend.longestBinaryKey
+  }
+
   connect(): Promise<void> {
     this.#connecting ??= this.#connect()
     return this.#connecting
@@ -48,7 +52,7 @@ class Wrapped implements Driver {
   readonly execute: Execute = <O extends Op>(request: Request<O>, call?: CallOptions): Promise<Reply<O>> =>
     new Promise((resolve, reject) => {
       const command = this.#backend.commands[request.op]
-      if (command === undefined) throw new MemcacheUnsupportedError(`the ${this.#name} driver has no "${commandName(request)}"`)
+      if (command === undefined) throw unsupported(this.#name, request)
       const { maxPending } = this.#endpoint
       if (this.#pending.size >= maxPending) {
         throw new MemcacheOverloadError(`${this.#pending.size} requests are pending, as many as maxPending allows`)

@@ -10,13 +10,13 @@ import { root } from './support/pages.ts'
 /** Top to bottom. A file imports from its own layer or from one below. */
 const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
   ['door', lib('index')],
-  ['client', lib('client', 'caller', 'options', 'call-options', 'arguments', 'bulk', 'cas-ids')],
+  ['client', lib('client', 'caller', 'options', 'call-options', 'arguments', 'bulk', 'counting', 'results', 'cas-ids', 'format')],
   ['drivers and serializers', [...sources('drivers'), ...sources('serializers')]],
   [
     'mechanics',
     [
       ...lib('wire', 'connection', 'socket', 'outbox', 'pending', 'alarm', 'abort-watch', 'wrap'),
-      ...lib('codec', 'format', 'serialization', 'compression', 'counter', 'error-as-miss', 'package-loader'),
+      ...lib('codec', 'serialization', 'plain-values', 'compression', 'counter', 'error-as-miss', 'package-loader'),
     ],
   ],
   ['contracts', lib('driver', 'middleware', 'byte-reader', 'fifo', 'key', 'expiry', 'flags')],

@@ -8,6 +8,7 @@ import type { Item, Op, Request, StoreMode } from '../lib/commands.ts'
 import { more } from '../lib/driver.ts'
 import { MemcacheClosedError, MemcacheDriverError, MemcacheError, MemcacheProtocolError } from '../lib/errors.ts'
 import { endpointOf, resolveOptions } from '../lib/options.ts'
+import { encoded, exchangeOf } from './support/exchanges.ts'
 import { startScripted } from './support/scripted-server.ts'
 
 /** What real servers have answered, cut at every byte: however a reply arrives, it is the same reply. */
@@ -120,7 +121,7 @@ function lineRequest([verb, ...words]: readonly string[]): Request | undefined {
       return words.length === 2 && /^-?\d+$/.test(second) ? { op: 'touch', key: first, expires: Number(second) } : undefined
     case 'incr':
     case 'decr':
-      return words.length === 2 && number.test(second) ? { op: 'count', key: first, delta: BigInt(second), down: verb === 'decr', expires: 0 } : undefined
+      return words.length === 2 && number.test(second) ? { op: 'count', key: first, delta: BigInt(second), down: verb === 'decr' } : undefined
     case 'flush_all':
       return words.length === 0 || (words.length === 1 && number.test(first)) ? { op: 'flush', delay: Number(first) } : undefined
     case 'stats':
@@ -153,7 +154,8 @@ function framesOf(pieces: Iterable<Buffer>): string[] {
     eachFrame(pieces, (frame) => {
       if (typeof frame === 'string') found.push(frame)
       else {
-        const fold = textProtocol.decode.get({ op: 'get', key: 'any', cas: false })
+        const request: Request<'get'> = { op: 'get', key: 'any', cas: false }
+        const fold = exchangeOf(textProtocol, request).decode(request, 0)
         fold(frame)
         found.push(`${frame.bytes.toString('latin1', frame.keyStart, frame.keyEnd)} ${show(fold('END'))}`)
       }
@@ -187,7 +189,7 @@ function eachFrame(pieces: Iterable<Buffer>, take: (frame: Frame) => boolean): v
 function repliesTo(requests: readonly Request[], pieces: Iterable<Buffer>): string[] {
   const found: string[] = []
   let place = 0
-  const begin = <O extends Op>(request: Request<O>): ((frame: Frame) => unknown) => textProtocol.decode[request.op](request)
+  const begin = <O extends Op>(request: Request<O>): ((frame: Frame) => unknown) => exchangeOf(textProtocol, request).decode(request, 0)
   let fold = requests[0] && begin(requests[0])
   try {
     eachFrame(pieces, (frame) => {
@@ -279,8 +281,7 @@ t.test('replies to what a client can ask: cut at every byte, and one byte at a t
 })
 
 function encode<O extends Op>(request: Request<O>): string {
-  const bytes = textProtocol.encode[request.op](request)
-  return typeof bytes === 'string' ? bytes : bytes.map((part) => (typeof part === 'string' ? part : part.toString('latin1'))).join('')
+  return encoded(textProtocol, request)
 }
 
 t.test('through a connection: whole, in two pieces and one byte at a time', { timeout: 60_000 }, async (t) => {

@@ -3,7 +3,7 @@ import t from 'tap'
 import { text, textProtocol } from '../drivers/text.ts'
 import { ByteReader } from '../lib/byte-reader.ts'
 import type { Item, Op, Reply, Request, StoreMode } from '../lib/commands.ts'
-import { more, type Bytes } from '../lib/driver.ts'
+import { more } from '../lib/driver.ts'
 import {
   MemcacheAuthError,
   MemcacheClientError,
@@ -12,24 +12,21 @@ import {
   MemcacheServerError,
   MemcacheUnsupportedError,
 } from '../lib/errors.ts'
+import { encoded, exchangeOf } from './support/exchanges.ts'
 
 /** The text protocol as what it is: functions from requests to bytes, and from bytes to replies. */
 
 const MAX = 1_000_000
 
-function sent(bytes: Bytes): string {
-  return typeof bytes === 'string' ? bytes : bytes.map((part) => (typeof part === 'string' ? part : part.toString('latin1'))).join('')
-}
-
 function encode<O extends Op>(request: Request<O>): string {
-  return sent(textProtocol.encode[request.op](request))
+  return encoded(textProtocol, request)
 }
 
 /** The reply in these bytes, which have to hold it to the last byte and nothing else. */
 function decode<O extends Op>(request: Request<O>, bytes: string | Buffer): Reply<O> {
   const reader = new ByteReader()
   reader.feed(Buffer.from(bytes as string, 'latin1'))
-  const fold = textProtocol.decode[request.op](request)
+  const fold = exchangeOf(textProtocol, request).decode(request, 0)
   for (;;) {
     const frame = textProtocol.frame(reader, MAX)
     if (frame === undefined) throw new Error(`no whole reply in ${JSON.stringify(bytes)}`)
@@ -46,7 +43,7 @@ function store(mode: StoreMode, value: string | Buffer, { key = 'k', flags = 0, 
 
 const get: Request<'get'> = { op: 'get', key: 'k', cas: false }
 const gets: Request<'get'> = { op: 'get', key: 'k', cas: true }
-const incr: Request<'count'> = { op: 'count', key: 'k', delta: 1n, down: false, expires: 0 }
+const incr: Request<'count'> = { op: 'count', key: 'k', delta: 1n, down: false }
 const del: Request<'delete'> = { op: 'delete', key: 'k' }
 const touch: Request<'touch'> = { op: 'touch', key: 'k', expires: 5 }
 const flush: Request<'flush'> = { op: 'flush', delay: 0 }
@@ -98,7 +95,8 @@ t.test('requests, byte for byte', async (t) => {
     t.equal(encode(store('set', 'x'.repeat(length))), `set k 0 0 ${length}\r\n${'x'.repeat(length)}\r\n`, `a value of ${length} bytes`)
   }
   const long = Buffer.alloc(100_000, 1)
-  const bytes = textProtocol.encode.store(store('set', long))
+  const request = store('set', long)
+  const bytes = exchangeOf(textProtocol, request).encode(request, 0)
   t.ok(Array.isArray(bytes) && bytes.some((part) => Buffer.isBuffer(part) && part.length === long.length), 'a long value is not copied into text')
   for (const section of ['sizes_enable', 'sizes_disable', 'sizes_enable now']) {
     t.throws(() => encode({ op: 'stats', section }), MemcacheUnsupportedError, `stats ${section} has no end`)

@@ -1,0 +1,71 @@
+import { commandName, type Request } from '../lib/commands.ts'
+import { more, type Exchange, type Fold } from '../lib/driver.ts'
+import { MemcacheProtocolError, MemcacheUnsupportedError } from '../lib/errors.ts'
+import { unexpected } from './line.ts'
+
+/**
+ * The commands about the server itself. The text and the meta protocol have them in common; a frame that is a line comes
+ * as a string without its CRLF, and nothing else can stand in their replies.
+ */
+
+/** More statistics than any server has, one for each slab class included: a reply that goes on is not collected for ever. */
+const MOST_STATS = 100_000
+
+const OK = { OK: true }
+const FLUSHED = { OK: true, 'Flushed all queues.': true } // queue servers
+
+/** `flush_all [delay]` */
+export const flush: Exchange<'flush', unknown> = {
+  encode: ({ delay }) => (delay === 0 ? 'flush_all\r\n' : `flush_all ${delay}\r\n`),
+  decode: (request) => foldWord(request, FLUSHED),
+}
+
+/** `stats [section]` */
+export const stats: Exchange<'stats', unknown> = {
+  encode({ section }) {
+    // Answered by one STAT line without an END, so that nobody can tell where the reply ends.
+    if (/^sizes_(en|dis)able\b/.test(section)) throw new MemcacheUnsupportedError(`"stats ${section}" has no reply that can be told from the next one`)
+    return section === '' ? 'stats\r\n' : `stats ${section}\r\n`
+  },
+  decode(request) {
+    const collected = new Map<string, string>()
+    const end = request.section === 'reset' ? 'RESET' : /^detail o(?:n|ff)$/.test(request.section) ? 'OK' : 'END'
+    return (frame) => {
+      if (frame === end || frame === 'END') return collected // queue servers do not look at the section
+      const [, name, value] = /^(?:STAT|ITEM|PREFIX) (\S+) ?(.*)$/.exec(typeof frame === 'string' ? frame : '') ?? []
+      if (name === undefined || value === undefined) throw unexpectedFrame(frame, request)
+      if (collected.size === MOST_STATS) throw new MemcacheProtocolError(`the reply to "stats" has more than ${MOST_STATS} lines`)
+      collected.set(name, value)
+      return more
+    }
+  },
+}
+
+/** `version` */
+export const version: Exchange<'version', unknown> = {
+  encode: () => 'version\r\n',
+  decode: (request) => (frame) => {
+    const said = typeof frame === 'string' ? /^VERSION (.*)$/.exec(frame)?.[1] : undefined
+    if (said === undefined) throw unexpectedFrame(frame, request)
+    return said
+  },
+}
+
+/** `verbosity <level>` */
+export const verbosity: Exchange<'verbosity', unknown> = {
+  encode: ({ level }) => `verbosity ${level}\r\n`,
+  decode: (request) => foldWord(request, OK),
+}
+
+/** A reply of one line that is one of these words. */
+export function foldWord<R>(request: Request, words: { readonly [word: string]: R }): Fold<R, unknown> {
+  return (frame) => {
+    if (typeof frame !== 'string' || !Object.hasOwn(words, frame)) throw unexpectedFrame(frame, request)
+    return words[frame] as R
+  }
+}
+
+/** The error for a frame that cannot be in the reply to this request. */
+export function unexpectedFrame(frame: unknown, request: Request): Error {
+  return unexpected(typeof frame === 'string' ? frame : 'a value', commandName(request))
+}
