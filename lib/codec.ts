@@ -39,18 +39,18 @@ export function decodeItem<Above, Below>(codec: Codec<Above, Below>, item: Item<
   }
 }
 
-/**
- * Runs a user's own `maker` of bytes. @throws MemcacheValueError when it throws, and when it gives no Uint8Array: anything
- * else with a length would be sent with a wrong one.
- */
-export function makeBytes(maker: string, make: () => unknown): Buffer {
-  let bytes: unknown
+/** Runs what a user may have written himself. @throws MemcacheValueError when it throws anything that is no MemcacheError. */
+export function attempt<R>(maker: string, make: () => R): R {
   try {
-    bytes = make()
+    return make()
   } catch (error) {
     if (error instanceof MemcacheError) throw error
     throw new MemcacheValueError(`the ${maker} refuses the value: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
   }
+}
+
+/** What such a maker gave. @throws MemcacheValueError for no Uint8Array: anything else with a length would be sent with a wrong one. */
+export function asBuffer(maker: string, bytes: unknown): Buffer {
   if (Buffer.isBuffer(bytes)) return bytes
   if (bytes instanceof Uint8Array) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   throw new MemcacheValueError(`the ${maker} has given ${show(bytes)}, not a Buffer`)

@@ -1,12 +1,14 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
-import { makeBytes, type Codec } from './codec.ts'
+import { asBuffer, attempt, type Codec } from './codec.ts'
 import { MemcacheValueError } from './errors.ts'
-import { foreign } from './flags.ts'
 
 /** Makes bytes fewer, and back. */
 export interface Compressor {
-  /** The bit that marks its values among an item's flags, beside what the value is. */
+  /**
+   * What marks its values among an item's flags, beside what the value is: one bit, from 1024 on for a compressor of the
+   * user's own. In a whole format it may be several bits.
+   */
   readonly flag: number
   compress(bytes: Buffer): Buffer
   /** @throws MemcacheValueError, before reserving memory, when the result would be longer than `maxLength` bytes. */
@@ -19,24 +21,40 @@ export interface CompressionLimits {
   readonly minLength: number
   /** The longest value that is compressed or decompressed. */
   readonly maxLength: number
-  /** The serializer's flag, which may be one of the user's own. */
-  readonly ownFlag?: number
+}
+
+/** Compressors, of which the first one writes and all of them read, and which flags without theirs have a meaning. */
+export interface Compressed {
+  readonly compressors: readonly Compressor[]
+  knows?(flags: number): boolean
 }
 
 /** Bytes to fewer bytes, where that is asked for and true. */
-export function compression(compressor: Compressor, { minLength, maxLength, ownFlag = 0 }: CompressionLimits): Codec {
+export function compression(format: Compressed, { minLength, maxLength }: CompressionLimits): Codec {
+  const { compressors } = format
+  const [writer] = compressors
+  const anyFlag = compressors.reduce((all, { flag }) => all | flag, 0)
+  const marking = (flags: number): readonly Compressor[] => compressors.filter(({ flag }) => (flags & flag) >>> 0 === flag)
   return {
     encode(item, mode, options) {
+      if ((item.flags & anyFlag) !== 0 && marking(item.flags).length > 0) {
+        throw new MemcacheValueError(`the value has the flags ${item.flags}, which would mark it as compressed`)
+      }
       const least = options?.minCompressLength ?? minLength
       const { length } = item.value
       // The server puts appended bytes behind what it has, compressed or not: they stay as they are.
-      if (least === 0 || length < least || length > maxLength || mode === 'append' || mode === 'prepend') return item
-      const compressed = makeBytes('compressor', () => compressor.compress(item.value))
-      return compressed.length < length ? { ...item, value: compressed, flags: item.flags | compressor.flag } : item
+      if (writer === undefined || least === 0 || length < least || length > maxLength || mode === 'append' || mode === 'prepend') return item
+      const value = asBuffer('compressor', attempt('compressor', () => writer.compress(item.value)))
+      return value.length < length ? { ...item, value, flags: (item.flags | writer.flag) >>> 0 } : item
     },
     decode(item) {
-      if ((item.flags & compressor.flag) === 0 || foreign(item.flags & ~compressor.flag & ~ownFlag)) return item
-      return { ...item, value: compressor.decompress(item.value, maxLength), flags: item.flags & ~compressor.flag }
+      if ((item.flags & anyFlag) === 0) return item
+      const marks = marking(item.flags)
+      const [reader] = marks
+      const flags = marks.reduce((rest, { flag }) => rest & ~flag, item.flags) >>> 0
+      if (reader === undefined || format.knows?.(flags) === false) return item // somebody else's flags
+      if (marks.length > 1) throw new MemcacheValueError('it is marked as compressed in more than one way')
+      return { ...item, value: asBuffer('compressor', reader.decompress(item.value, maxLength)), flags }
     },
   }
 }

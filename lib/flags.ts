@@ -1,6 +1,7 @@
 /**
  * The 32 bits beside a stored value, which say what its bytes mean. 1, 2, 4 and 8 are those of Python's pyermc, so
- * that both read each other's items; the others are ermc's own. No bit at all is a UTF-8 string.
+ * that both read each other's items; the others are ermc's own. No bit at all is a UTF-8 string. From 1024 on they are
+ * free for serializers and compressors of the user's own.
  */
 export const flags = {
   string: 0,
@@ -18,11 +19,8 @@ export const flags = {
   /** V8's structured clone. */
   v8: 64,
   msgpack: 128,
+  /** As `lz4`, but compressed by zlib. */
+  deflate: 256,
+  /** As `lz4`, but compressed by Zstandard. */
+  zstd: 512,
 } as const
-
-const KNOWN = Object.values(flags).reduce<number>((all, flag) => all | flag, 0)
-
-/** Whether somebody else has set bits that ermc gives no meaning: such an item is handed out as it is. */
-export function foreign(itemFlags: number): boolean {
-  return (itemFlags & ~KNOWN) !== 0
-}

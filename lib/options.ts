@@ -1,12 +1,12 @@
 import { text } from '../drivers/text.ts'
 import { json } from '../serializers/json.ts'
-import { lz4 } from '../serializers/lz4.ts'
 import { isPlain, LONGEST_TIMEOUT } from './call-options.ts'
 import type { Compressor } from './compression.ts'
 import type { DriverFactory, Endpoint } from './driver.ts'
 import { MemcacheUnsupportedError, MemcacheValueError } from './errors.ts'
+import { isFormat } from './format.ts'
 import type { Middleware } from './middleware.ts'
-import type { Serializer } from './serialization.ts'
+import type { Format, Serializer } from './serialization.ts'
 import { show } from './show.ts'
 
 /** What a client can be told. Times are in milliseconds, lengths in bytes. */
@@ -31,10 +31,16 @@ export interface ClientOptions {
   readonly disableNagle?: boolean | undefined
   /** TCP keep-alive. Default true. */
   readonly keepAlive?: boolean | undefined
-  /** How values that are no string, Buffer, integer or bigint become bytes. Default `json`. */
-  readonly serializer?: Serializer | undefined
-  /** Default `lz4`. */
-  readonly compressor?: Compressor | undefined
+  /**
+   * How values that are no string, Buffer, integer or bigint become bytes. Of a list the first one writes, and all of them
+   * read; what `json` has written is always read. Or a whole format, such as another client's. Default `json`.
+   */
+  readonly serializer?: Serializer | readonly Serializer[] | Format | undefined
+  /**
+   * Of a list the first one writes, and all of them read; what a built-in one has written is always read. There is none
+   * beside a whole format, which has its own. Default `lz4`.
+   */
+  readonly compressor?: Compressor | readonly Compressor[] | undefined
   /** Values from this length on are compressed, and stored so if that is shorter. Default 0: never. */
   readonly minCompressLength?: number | undefined
   /** Your own layers around every command, the first outermost. They see values as bytes, serialized and compressed. */
@@ -52,9 +58,12 @@ export interface ClientOptions {
 }
 
 /** Checked options, with the defaults in place of what was not said. */
-export type Settings = { readonly [K in Exclude<keyof ClientOptions, 'path'>]-?: NonNullable<ClientOptions[K]> } & {
-  readonly path: string | undefined
+export type Settings = { readonly [K in Exclude<keyof ClientOptions, Unset>]-?: NonNullable<ClientOptions[K]> } & {
+  readonly [K in Unset]: ClientOptions[K]
 }
+
+/** The options for which not to be said is a value of its own. */
+type Unset = 'path' | 'compressor'
 
 const defaults: Settings = {
   host: '127.0.0.1',
@@ -68,7 +77,7 @@ const defaults: Settings = {
   disableNagle: true,
   keepAlive: true,
   serializer: json,
-  compressor: lz4,
+  compressor: undefined,
   minCompressLength: 0,
   layers: [],
   cacheCas: false,
@@ -95,11 +104,12 @@ const ranges: { readonly [name: string]: readonly [number, number] } = {
   maxPendingBytes: [1, Number.MAX_SAFE_INTEGER],
 }
 
-/** What those options that are objects can do. */
-const METHODS: { readonly [name: string]: readonly string[] } = {
+/** What the objects can do that say how values are stored. */
+const METHODS = {
   serializer: ['serialize', 'deserialize'],
   compressor: ['compress', 'decompress'],
-}
+  format: ['encode', 'decode'],
+} as const
 
 /** Options of later versions, which must not look as if they worked. */
 const NOT_YET = new Set(['tls', 'username', 'password'])
@@ -151,6 +161,7 @@ function checkOption(name: string, value: unknown): void {
   if (!Object.hasOwn(defaults, name)) throw new MemcacheValueError(`there is no option "${name}"`)
   const range = ranges[name]
   if (range !== undefined) return checkNumber(name, value, range)
+  if (name === 'serializer' || name === 'compressor') return checkParts(name, value)
   const expected = name === 'path' ? 'string' : typeof defaults[name as keyof Settings]
   if (typeof value !== expected || value === null) throw new MemcacheValueError(`the option "${name}" is a ${expected}, not ${show(value)}`)
   if ((name === 'host' || name === 'path') && (value === '' || String(value).includes('\0'))) {
@@ -159,16 +170,37 @@ function checkOption(name: string, value: unknown): void {
   if (name === 'layers' && !(Array.isArray(value) && value.every((layer) => typeof layer === 'function'))) {
     throw new MemcacheValueError('the option "layers" is a list of functions')
   }
-  const methods = METHODS[name]
-  if (methods !== undefined) checkParts(name, value as { readonly [part: string]: unknown }, methods)
 }
 
-/** @throws MemcacheValueError unless it has these methods, and a flag that an item can have. */
-function checkParts(name: string, value: { readonly [part: string]: unknown }, methods: readonly string[]): void {
-  for (const method of methods) {
-    if (typeof value[method] !== 'function') throw new MemcacheValueError(`the option "${name}" has no method "${method}"`)
+/** Checks one part, or each of a list. @throws MemcacheValueError for what cannot be one. */
+function checkParts(name: 'serializer' | 'compressor', value: unknown): void {
+  if (name === 'serializer' && isObject(value) && isFormat(value)) return checkFormat(value)
+  const parts: readonly unknown[] = [value].flat()
+  if (parts.length === 0) throw new MemcacheValueError(`the option "${name}" is an empty list`)
+  for (const part of parts) checkPart(name, part)
+}
+
+/** @throws MemcacheValueError unless it has its methods, and a flag that an item can have. */
+function checkPart(name: 'serializer' | 'compressor', part: unknown): void {
+  checkMethods(name, part)
+  checkNumber(`${name}.flag`, (part as Serializer | Compressor).flag, [1, 2 ** 32 - 1])
+}
+
+function checkFormat(format: Format): void {
+  checkMethods('format', format)
+  if (!Array.isArray(format.compressors)) throw new MemcacheValueError('the format has no list of compressors, which may be empty')
+  for (const compressor of format.compressors) checkPart('compressor', compressor)
+}
+
+function checkMethods(name: keyof typeof METHODS, part: unknown): void {
+  if (!isObject(part)) throw new MemcacheValueError(`a ${name} is an object, not ${show(part)}`)
+  for (const method of METHODS[name]) {
+    if (typeof Reflect.get(part, method) !== 'function') throw new MemcacheValueError(`the ${name} has no method "${method}"`)
   }
-  checkNumber(`${name}.flag`, value['flag'], [0, 2 ** 32 - 1])
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
 
 /** @throws MemcacheValueError unless the value is a whole number in the range. */

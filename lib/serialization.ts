@@ -1,103 +1,123 @@
 /// <reference types="node" preserve="true" />
-import { Buffer, isUtf8 } from 'node:buffer'
-import { makeBytes, type Codec } from './codec.ts'
-import type { Item } from './commands.ts'
+import { Buffer } from 'node:buffer'
+import { asBuffer, attempt, type Codec } from './codec.ts'
+import type { StoreMode } from './commands.ts'
+import type { Compressor } from './compression.ts'
 import { MemcacheValueError } from './errors.ts'
 import { flags } from './flags.ts'
-
-/** A number of more digits is refused: reading it takes time that grows with the square of its length, in which nothing else runs. */
-const MOST_DIGITS = 10_000
+import { decodeBigint, decodeInteger, decodeString, encodeBigint, encodeString, isInteger } from './plain-values.ts'
+import { show } from './show.ts'
 
 /** How values that are no string, Buffer, integer or bigint become bytes. */
 export interface Serializer {
-  /** The bit that marks its values among an item's flags: one of flags.ts, or above 128 for a serializer of the user's own. */
+  /** The one bit that marks its values among an item's flags: one of flags.ts, or from 1024 on for a serializer of the user's own. */
   readonly flag: number
   /** @throws MemcacheValueError for what would come back changed. */
   serialize(value: unknown): Buffer
   deserialize(bytes: Buffer): unknown
 }
 
-/**
- * Values to bytes: strings, Buffers, integers and bigints by themselves, as flags.ts says, all else by the serializer.
- * What is read with flags that have no meaning here comes back as a Buffer.
- */
-export function serialization(serializer: Serializer): Codec<unknown, Buffer> {
+/** A value as it is stored, but for compression. */
+export interface Encoded {
+  readonly value: Buffer
+  /** From 0 to 2^32-1. */
+  readonly flags: number
+}
+
+/** How all values become bytes and flags: ermc's own way is one format, those of other clients are others. */
+export interface Format {
+  /** Its name in messages. */
+  readonly name: string
+  /** Its compressors, none for a format that knows none. The first one writes, all of them read. */
+  readonly compressors: readonly Compressor[]
+  /** Never called with `undefined`, nor for `append` and `prepend`. @throws MemcacheValueError for what would come back changed. */
+  encode(value: unknown): Encoded
+  /** `bytes` and `flags` are those of the item, without a compressor's. What is kept of the bytes has to be a copy. */
+  decode(bytes: Buffer, flags: number): unknown
+  /** Whether these flags, without a compressor's, mean anything here: what has others is read as a Buffer, as it is. Default: all do. */
+  knows?(flags: number): boolean
+}
+
+/** Values to items, by a format. */
+export function serialization(format: Format): Codec<unknown, Buffer> {
   return {
-    encode(item, mode) {
-      const plain = encodePlain(item)
-      if (plain !== undefined) return plain
-      if (mode === 'append' || mode === 'prepend') {
-        throw new MemcacheValueError(`${mode} takes a string, a Buffer, a whole number or a bigint: the server only puts bytes together`)
-      }
-      return { value: makeBytes('serializer', () => serializer.serialize(item.value)), flags: serializer.flag, cas: item.cas }
+    encode({ value, cas }, mode) {
+      if (value === undefined) throw new MemcacheValueError('undefined cannot be stored: it is what a miss gives')
+      if (mode === 'append' || mode === 'prepend') return { value: pieceOf(value, mode), flags: flags.string, cas }
+      const encoded = attempt('serializer', () => format.encode(value))
+      return { value: asBuffer('serializer', encoded.value), flags: checkFlags(encoded.flags), cas }
     },
-    decode: ({ value: bytes, flags: itemFlags, cas }) => ({
-      value: itemFlags === serializer.flag ? serializer.deserialize(compact(bytes)) : decodePlain(bytes, itemFlags),
-      flags: itemFlags,
-      cas,
-    }),
+    decode({ value: bytes, flags: itemFlags, cas }) {
+      const value = format.knows?.(itemFlags) === false ? bytes : format.decode(bytes, itemFlags)
+      return { value: Buffer.isBuffer(value) ? compact(value) : value, flags: itemFlags, cas }
+    },
   }
 }
 
-/** The bytes of a value that needs no serializer; `undefined` for one that does. */
-function encodePlain({ value, cas }: Item<unknown>): Item | undefined {
+/**
+ * ermc's own format: strings, Buffers, integers and bigints by themselves, as flags.ts says, all else by a serializer: the
+ * first one writes, all of them read. Values of a serializer that is not among them are read as a Buffer.
+ */
+export function ownFormat(serializers: readonly Serializer[], compressors: readonly Compressor[]): Format {
+  const [writer] = serializers
+  const known = serializers.reduce((all, { flag }) => all | flag, KNOWN)
+  return {
+    name: 'ermc',
+    compressors,
+    encode(value) {
+      const plain = encodePlain(value)
+      if (plain !== undefined) return plain
+      if (writer === undefined) throw new MemcacheValueError(`there is no serializer for ${show(value)}`)
+      return { value: writer.serialize(value), flags: writer.flag }
+    },
+    decode(bytes, itemFlags) {
+      const reader = serializers.find(({ flag }) => flag === itemFlags)
+      return reader === undefined ? decodePlain(bytes, itemFlags) : reader.deserialize(compact(bytes))
+    },
+    knows: (itemFlags) => (itemFlags & ~known) === 0,
+  }
+}
+
+/** What the flags of a value can be, whichever serializers there are. */
+const KNOWN = flags.pickle | flags.integer | flags.long | flags.bytes | flags.json | flags.v8 | flags.msgpack
+
+/** What a value becomes that needs no serializer; `undefined` for one that does. */
+function encodePlain(value: unknown): Encoded | undefined {
   switch (typeof value) {
     case 'string':
-      return { value: encodeString(value), flags: flags.string, cas }
-    case 'number': // -0 would come back as 0
-      if (!Number.isSafeInteger(value) || Object.is(value, -0)) return undefined
-      return { value: Buffer.from(String(value)), flags: flags.integer, cas }
+      return { value: encodeString(value), flags: flags.string }
+    case 'number':
+      return isInteger(value) ? { value: Buffer.from(String(value)), flags: flags.integer } : undefined
     case 'bigint':
-      return { value: encodeBigint(value), flags: flags.long, cas }
-    case 'undefined':
-      throw new MemcacheValueError('undefined cannot be stored: it is what a miss gives')
+      return { value: encodeBigint(value), flags: flags.long }
     default:
-      return Buffer.isBuffer(value) ? { value, flags: flags.bytes, cas } : undefined
+      return Buffer.isBuffer(value) ? { value, flags: flags.bytes } : undefined
   }
-}
-
-function encodeBigint(value: bigint): Buffer {
-  const digits = String(value)
-  if (digits.length > MOST_DIGITS) throw new MemcacheValueError(`a bigint has at most ${MOST_DIGITS} digits, not ${digits.length}`)
-  return Buffer.from(digits)
-}
-
-function encodeString(text: string): Buffer {
-  const bytes = Buffer.from(text, 'utf8')
-  if (bytes.length !== text.length && !text.isWellFormed()) {
-    throw new MemcacheValueError('the string has a lone surrogate, which has no bytes in UTF-8: store it as a Buffer')
-  }
-  return bytes
 }
 
 function decodePlain(bytes: Buffer, itemFlags: number): unknown {
   switch (itemFlags) {
     case flags.string:
       return decodeString(bytes)
-    case flags.integer: {
-      const exact = decodeInteger(bytes)
-      const number = Number(exact)
-      return Number.isSafeInteger(number) ? number : exact // other languages have larger integers
-    }
-    case flags.long:
+    case flags.integer:
       return decodeInteger(bytes)
+    case flags.long:
+      return decodeBigint(bytes)
     default:
-      return compact(bytes)
+      return bytes
   }
 }
 
-/** Text; but bytes that are no UTF-8, as clients write them that know no flags, come back as they are. */
-function decodeString(bytes: Buffer): string | Buffer {
-  const text = bytes.toString()
-  return text.includes('\ufffd') && !isUtf8(bytes) ? compact(bytes) : text
+/** Bytes to be put before or behind others, whose flags stay: the same in every format. */
+function pieceOf(value: unknown, mode: StoreMode): Buffer {
+  const piece = encodePlain(value)
+  if (piece !== undefined) return piece.value
+  throw new MemcacheValueError(`${mode} takes a string, a Buffer, a whole number or a bigint: the server only puts bytes together`)
 }
 
-/** memcached pads a counter that has become shorter with spaces. */
-function decodeInteger(bytes: Buffer): bigint {
-  if (bytes.length > MOST_DIGITS) throw new MemcacheValueError(`it is marked as a number but is ${bytes.length} bytes long`)
-  const digits = bytes.toString('latin1').trim()
-  if (!/^-?\d+$/.test(digits)) throw new MemcacheValueError('it is marked as a number but is none')
-  return BigInt(digits)
+function checkFlags(itemFlags: unknown): number {
+  if (Number.isInteger(itemFlags) && (itemFlags as number) >= 0 && (itemFlags as number) < 2 ** 32) return itemFlags as number
+  throw new MemcacheValueError(`the serializer has given flags that are ${show(itemFlags)}, not a number of 32 bits`)
 }
 
 /** Bytes that may be kept for long: a small value must not hold the whole chunk in memory that it came in. */

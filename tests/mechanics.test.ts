@@ -13,7 +13,6 @@ import type { Execute, Item, Op, Reply, Request } from '../lib/commands.ts'
 import { countLike, initialCount, step } from '../lib/counter.ts'
 import { expiry } from '../lib/expiry.ts'
 import { Fifo } from '../lib/fifo.ts'
-import { flags, foreign } from '../lib/flags.ts'
 import {
   Client,
   MemcacheClosedError,
@@ -318,13 +317,6 @@ t.test('counters', async (t) => {
   } catch (error) {
     t.equal((error as MemcacheError).sent, true, 'the server has counted')
   }
-})
-
-t.test('flags', async (t) => {
-  t.same(flags, { string: 0, pickle: 1, integer: 2, long: 4, lz4: 8, bytes: 16, json: 32, v8: 64, msgpack: 128 })
-  t.notOk(foreign(0))
-  t.notOk(foreign(255))
-  for (const other of [256, 1 << 16, 0x8000_0000, 0xffff_ffff, 257]) t.ok(foreign(other), String(other))
 })
 
 t.test('CasIds are bounded', async (t) => {

@@ -226,8 +226,8 @@ export function extensions(): readonly unknown[] {
   const wrong = intercept({ version: () => Promise.resolve(5) })
   // @ts-expect-error there is no such operation
   const unknown = intercept({ fetch: () => Promise.resolve(undefined) })
-  const serializer: Serializer = { flag: 256, serialize: (value) => Buffer.from(String(value)), deserialize: (value) => value.toString() }
-  const compressor: Compressor = { flag: 512, compress: (value) => value, decompress: (value, maxLength) => value.subarray(0, maxLength) }
+  const serializer: Serializer = { flag: 1024, serialize: (value) => Buffer.from(String(value)), deserialize: (value) => value.toString() }
+  const compressor: Compressor = { flag: 2048, compress: (value) => value, decompress: (value, maxLength) => value.subarray(0, maxLength) }
   // @ts-expect-error the bytes are a Buffer
   const stringly: Serializer = { flag: 256, serialize: (value: unknown) => JSON.stringify(value), deserialize: String }
   const backend: Backend = { commands: { get: ({ key }) => ({ value: Buffer.from(key), flags: flags.bytes }), delete: async () => true }, close() {} }
@@ -260,5 +260,5 @@ export async function testing(): Promise<void> {
 
 void t.test('the types are checked by the compiler: see the typecheck script', async (t) => {
   for (const checked of [results, mistakes, construction, events, errors, extensions, testing]) t.type(checked, 'function')
-  t.strictSame(Object.values(flags).sort((a, b) => a - b), [0, 1, 2, 4, 8, 16, 32, 64, 128])
+  t.strictSame(Object.values(flags).sort((a, b) => a - b), [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512])
 })

@@ -11,7 +11,7 @@ import { rejection } from './rejection.ts'
 
 /** Dates and all that JSON has, by a serializer of the user's own. */
 const dated: Serializer = {
-  flag: 256,
+  flag: 1024,
   serialize: (value) => Buffer.from(JSON.stringify(value, function (this: Record<string, unknown>, name, plain: unknown) {
     const raw = this[name]
     return raw instanceof Date ? { $date: raw.getTime() } : plain
@@ -20,7 +20,7 @@ const dated: Serializer = {
 }
 
 const deflate: Compressor = {
-  flag: 512,
+  flag: 2048,
   compress: (bytes) => deflateRawSync(bytes),
   decompress: (bytes, maxOutputLength) => inflateRawSync(bytes, { maxOutputLength }),
 }
