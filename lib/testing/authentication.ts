@@ -32,7 +32,7 @@ export class Authentication {
       if (length === undefined) return this.#answer('CLIENT_ERROR unauthenticated')
       this.#length = length + 2
     }
-    if (input.length < this.#length) return input.full ? 'refused' : 'wait'
+    if (input.length < this.#length) return 'wait'
     const text = input.peek(this.#length)
     input.skip(this.#length)
     this.#length = undefined

@@ -53,3 +53,16 @@ export class SlabCounters {
     Object.assign(this, new SlabCounters())
   }
 }
+
+/** Counts a get, or a touch, of an item that was there or not; `hit` counts for the item's class. */
+export function countRetrieval(counters: Counters, hit: SlabCounters | undefined, touch: boolean): void {
+  if (touch) {
+    counters.cmd_touch++
+    if (hit === undefined) counters.touch_misses++
+    else hit.touch_hits++
+  } else {
+    counters.cmd_get++
+    if (hit === undefined) counters.get_misses++
+    else hit.get_hits++
+  }
+}

@@ -167,6 +167,12 @@ export class ItemStore {
     this.slabs.give(item.slab, item.size)
   }
 
+  /** Takes out what is under `key`: better a miss than a value that was to be overwritten. */
+  discard(key: string): void {
+    const item = this.peek(key)
+    if (item !== undefined) this.unlink(item)
+  }
+
   /** A fresh cas id; 0 with cas ids switched off. */
   nextCas(): number {
     return this.#settings.casEnabled ? ++this.#lastCas : 0

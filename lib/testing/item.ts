@@ -7,6 +7,8 @@ const OVERHEAD = 48 + 1 + 2
 const CAS_BYTES = 8
 const FLAGS_BYTES = 4
 
+/** In bytes. */
+export const MAX_KEY_LENGTH = 250
 /** The CRLF behind every value. */
 export const CRLF_BYTES = 2
 

@@ -4,9 +4,11 @@
  */
 
 import { parseInt32 } from './c-numbers.ts'
+import { countRetrieval } from './counters.ts'
+import { MAX_KEY_LENGTH } from './item.ts'
 import { decodeKey, parseMetaFlags } from './meta-flags.ts'
 import { base64, returnedFlags, shownKey, timeLeft } from './meta-reply.ts'
-import { BAD_FORMAT, MAX_KEY_LENGTH, MAX_VALUE_LENGTH } from './text-command.ts'
+import { BAD_FORMAT, MAX_VALUE_LENGTH } from './text-command.ts'
 import type { Item } from './item.ts'
 import type { StoreMode } from './item-store.ts'
 import type { MetaFlags } from './meta-flags.ts'
@@ -51,8 +53,7 @@ function runMetaGet(session: TextContext, words: Words): void {
     }
   }
   if (item === undefined) {
-    store.counters.cmd_get++
-    store.counters.get_misses++
+    countRetrieval(store.counters, undefined, false)
     const returned = returnedFlags(words, 2, (letter) => letter === 'k' ? shownKey(flags.key, flags.binaryKey) : undefined)
     if (returned === undefined) session.fail(OPAQUE_TOO_LONG)
     else if (!flags.quiet) session.reply(`EN${returned}`)
@@ -109,18 +110,7 @@ function runMetaGet(session: TextContext, words: Words): void {
   if (flags.value) session.peer.replies.write(hit.data)
   session.hold(hit)
   if (flags.lateUse && !flags.noUpdate) store.use(hit)
-  countHit(session, hit, flags.expiresAt !== undefined)
-}
-
-function countHit(session: TextContext, item: Item, touched: boolean): void {
-  const { store } = session.engine
-  if (touched) {
-    store.counters.cmd_touch++
-    item.slab.counters.touch_hits++
-  } else {
-    store.counters.cmd_get++
-    item.slab.counters.get_hits++
-  }
+  countRetrieval(store.counters, hit.slab.counters, flags.expiresAt !== undefined)
 }
 
 /** `ms <key> <length> <flag>*` and the value → `HD`, `NS`, `EX` or `NF`, with `<flag>*` */
@@ -164,8 +154,7 @@ function runMetaSet(session: TextContext, words: Words): void {
     if (item === 'too large') store.counters.store_too_large++
     else store.counters.store_no_memory++
     // In any mode, where the classic commands do so for `set` alone.
-    const old = store.peek(flags.key)
-    if (old !== undefined) store.unlink(old)
+    store.discard(flags.key)
     refuse(item === 'too large' ? 'SERVER_ERROR object too large for cache' : 'SERVER_ERROR out of memory storing object')
     return
   }

@@ -80,6 +80,11 @@ export class ReadBuffer {
     return this.#bytes.toString('latin1', this.#start, Math.min(this.#start + length, this.#seen))
   }
 
+  /** The read buffer's first `length` bytes, without using them; `undefined` when it does not hold so many. */
+  view(length: number): Buffer | undefined {
+    return this.length < length ? undefined : this.#bytes.subarray(this.#start, this.#start + length)
+  }
+
   /** Uses up to `target.length - offset` received bytes, also past the read buffer, as memcached reads values. */
   take(target: Buffer, offset: number): number {
     const count = Math.min(target.length - offset, this.#end - this.#start)

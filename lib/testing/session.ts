@@ -2,6 +2,7 @@
 
 /** A session is one connection's protocol: bytes in, replies out. Several protocols share one engine. */
 
+import type { Item } from './item.ts'
 import type { ItemStore } from './item-store.ts'
 import type { PrefixCounters } from './prefix-counters.ts'
 import type { ReplyQueue } from './reply-queue.ts'
@@ -27,6 +28,24 @@ export interface Peer {
   /** When the last command line came, on the store's clock. */
   lastCommandAt: number
   /** Closes the connection once everything flushed is out; what is not flushed is lost, what still comes is ignored. */
+  close(): void
+}
+
+/** What a command of any protocol may do: the session of the connection that it came on. */
+export interface CommandContext {
+  readonly engine: Engine
+  readonly peer: Peer
+  /** The reply refers to this item until it is flushed. */
+  hold(item: Item): void
+  /** Drops the next `bytes` of the input; what was replied leaves only after them. */
+  swallow(bytes: number): void
+  /** Lets all replies leave, this command's included. */
+  flush(): void
+  /** Forgets all replies that were not flushed yet. */
+  dropReplies(): void
+  /** Takes no further commands; the connection stays open. */
+  ignoreInput(): void
+  /** Closes the connection, after what was flushed. */
   close(): void
 }
 

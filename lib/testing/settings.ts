@@ -1,3 +1,5 @@
+/// <reference types="node" preserve="true" />
+
 /** What `startServer` takes. Every option that stands for an argument of memcached names it. */
 export interface ServerOptions {
   /** TCP port to listen on; 0, the default, takes a free one. Give a fixed one to restart a closed server. */
@@ -36,9 +38,12 @@ export interface ServerOptions {
   readonly idleTimeout?: number
   /** Open connections past which a new one is told so and closed (`-c`). Default 1024. */
   readonly maxConnections?: number
-  /** The protocols spoken (`-B`): `ascii` also understands meta. Default `auto`: by a connection's first byte. */
+  /** The protocols spoken (`-B`): `ascii` also understands meta. Default `auto`: by a connection's first byte; with `auth` it is `ascii`. */
   readonly protocol?: 'auto' | 'ascii' | 'binary'
-  /** Users and their passwords; given, every connection has to authenticate first, in the text protocol (`-Y`). */
+  /**
+   * Users and their passwords; given, every connection has to authenticate first: in the text protocol (`-Y`), or by
+   * SASL (`-S`) with `protocol: 'binary'`. As in memcached, there is no server that takes both.
+   */
   readonly auth?: Readonly<Record<string, string>>
 }
 
@@ -61,6 +66,7 @@ export interface Settings {
   readonly idleTimeout: number
   readonly maxConnections: number
   readonly protocol: 'auto' | 'ascii' | 'binary'
+  /** In bytes: latin1, one character each. */
   readonly auth: ReadonlyMap<string, string> | undefined
   port: number
   memoryLimit: number
@@ -101,8 +107,8 @@ export function settingsFrom(options: ServerOptions): Settings {
     shutdownEnabled: options.shutdownEnabled ?? false,
     idleTimeout: options.idleTimeout ?? 0,
     maxConnections: options.maxConnections ?? 1024,
-    protocol: options.protocol ?? 'auto',
-    auth: options.auth === undefined ? undefined : new Map(Object.entries(options.auth)),
+    protocol: options.auth !== undefined && options.protocol !== 'binary' ? 'ascii' : options.protocol ?? 'auto',
+    auth: options.auth && new Map(Object.entries(options.auth).map(([user, password]) => [wireText(user), wireText(password)])),
     port: options.port ?? 0,
     memoryLimit: options.memoryLimit ?? 64 * MEBIBYTE,
     trackSizes: options.trackSizes ?? false,
@@ -131,4 +137,9 @@ export function settingsFrom(options: ServerOptions): Settings {
       ext_drop_unread: 0
     }
   }
+}
+
+/** UTF-8 as the sessions see it: latin1, one character a byte. */
+function wireText(text: string): string {
+  return Buffer.from(text).toString('latin1')
 }

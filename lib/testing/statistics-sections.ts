@@ -122,9 +122,9 @@ export function settingStatistics({ settings, store }: Engine): Statistic[] {
     ['reqs_per_event', 20],
     ['cas_enabled', yesNo(settings.casEnabled)],
     ['tcp_backlog', 1024],
-    ['binding_protocol', settings.auth === undefined ? BINDING_PROTOCOLS[settings.protocol] : 'ascii'],
-    ['auth_enabled_sasl', 'no'],
-    ['auth_enabled_ascii', settings.auth === undefined ? 'no' : 'yes'],
+    ['binding_protocol', BINDING_PROTOCOLS[settings.protocol]],
+    ['auth_enabled_sasl', yesNo(settings.auth !== undefined && settings.protocol === 'binary')],
+    ['auth_enabled_ascii', yesNo(settings.auth !== undefined && settings.protocol === 'ascii')],
     ['item_size_max', settings.itemSizeMax],
     ['maxconns_fast', 'yes'],
     ['hashpower_init', 0],
@@ -259,6 +259,13 @@ export function sizeStatistics({ store }: Engine): Statistic[] {
     }
   }
   return [...counts].sort(([one], [other]) => one - other).map(([step, count]) => [String(step), count])
+}
+
+/** Begins or ends counting by size; told is what became of it. Only cas ids tell the items that were there before. */
+export function trackSizes({ settings, store }: Engine, enable: boolean): Statistic[] {
+  if (enable && !settings.casEnabled) return [['sizes_status', 'error'], ['sizes_error', 'cas_support_disabled']]
+  store.trackSizes(enable)
+  return [['sizes_status', enable ? 'enabled' : 'disabled']]
 }
 
 const BINDING_PROTOCOLS = { auto: 'auto-negotiate', ascii: 'ascii', binary: 'binary' }

@@ -2,7 +2,7 @@
 
 import { parseUint32 } from './c-numbers.ts'
 import { MAX_CLASSES } from './slab-classes.ts'
-import { generalStatistics, itemStatistics, settingStatistics, sizeStatistics, slabStatistics } from './statistics-sections.ts'
+import { generalStatistics, itemStatistics, settingStatistics, sizeStatistics, slabStatistics, trackSizes } from './statistics-sections.ts'
 import { BAD_FORMAT } from './text-command.ts'
 import type { Engine } from './session.ts'
 import type { Statistic } from './statistics-sections.ts'
@@ -42,7 +42,8 @@ function runStats(session: TextContext, words: readonly string[]): void {
       break
     case 'sizes_enable':
     case 'sizes_disable':
-      runTrackSizes(session, words[1] === 'sizes_enable')
+      // One STAT line, with no END behind it.
+      session.peer.replies.write(lines(trackSizes(engine, words[1] === 'sizes_enable')))
       break
     case 'reset':
       engine.store.resetCounters()
@@ -60,22 +61,12 @@ function runStats(session: TextContext, words: readonly string[]): void {
   }
 }
 
-function report(session: TextContext, statistics: Iterable<Statistic>): void {
-  let text = ''
-  for (const [name, value] of statistics) text += `STAT ${name} ${value}\r\n`
-  session.peer.replies.write(`${text}END\r\n`)
+function report(session: TextContext, statistics: readonly Statistic[]): void {
+  session.peer.replies.write(`${lines(statistics)}END\r\n`)
 }
 
-/** Answers one STAT line, with no END behind it. */
-function runTrackSizes(session: TextContext, enable: boolean): void {
-  const { settings, store } = session.engine
-  // Only cas ids tell the items that were there before.
-  if (enable && !settings.casEnabled) {
-    session.peer.replies.write('STAT sizes_status error\r\nSTAT sizes_error cas_support_disabled\r\n')
-    return
-  }
-  store.trackSizes(enable)
-  session.reply(`STAT sizes_status ${enable ? 'enabled' : 'disabled'}`)
+function lines(statistics: readonly Statistic[]): string {
+  return statistics.map(([name, value]) => `STAT ${name} ${value}\r\n`).join('')
 }
 
 /** `stats detail on|off|dump` */

@@ -1,10 +1,9 @@
+import { MAX_KEY_LENGTH } from './item.ts'
 import type { Item } from './item.ts'
-import type { Engine, Peer } from './session.ts'
+import type { CommandContext } from './session.ts'
 
-/** What a command may do: the session of the connection that it came on. */
-export interface TextContext {
-  readonly engine: Engine
-  readonly peer: Peer
+/** What a command of the text protocol may do. */
+export interface TextContext extends CommandContext {
   /** The command said `noreply`: its next reply line is not written. */
   muted: boolean
   /** Earlier commands were not flushed yet, whether they have a reply or `noreply` hid it. */
@@ -13,20 +12,8 @@ export interface TextContext {
   reply(line: string): void
   /** Answers with an error line that `noreply` and meta's `q` do not mute. */
   fail(line: string): void
-  /** The reply refers to this item until it is flushed. */
-  hold(item: Item): void
   /** Takes the item's value and CRLF from the input, then calls `complete`. */
   upload(item: Item, complete: (endsWell: boolean) => void): void
-  /** Drops the next `bytes` of the input; what was replied leaves only after them. */
-  swallow(bytes: number): void
-  /** Lets all replies leave, this command's included. */
-  flush(): void
-  /** Forgets the replies of earlier commands that were not flushed yet; only this one will have one. */
-  dropReplies(): void
-  /** Takes no further commands; the connection stays open. */
-  ignoreInput(): void
-  /** Closes the connection, after what was flushed. */
-  close(): void
 }
 
 /** A command: how many words its line has, its name included, and what it does. Any other number is an `ERROR`. */
@@ -38,8 +25,6 @@ export interface TextCommand {
 
 /** memcached reads no further words of a line, except the keys of a retrieval. */
 export const MAX_WORDS = 23
-/** In bytes. */
-export const MAX_KEY_LENGTH = 250
 /** In bytes; a larger number is no length at all, whatever the server's limit is. */
 export const MAX_VALUE_LENGTH = 2 ** 31 - 1 - 2
 
@@ -57,4 +42,12 @@ export function splitWords(line: string): string[] {
 export function muteIfAsked(session: TextContext, words: readonly string[]): boolean {
   if (words[Math.min(words.length, MAX_WORDS) - 1] === 'noreply') session.muted = true
   return session.muted
+}
+
+/** The key behind the command's name; `undefined` when it is too long, which is answered then. */
+export function checkedKey(session: TextContext, words: readonly string[]): string | undefined {
+  const key = words[1]!
+  if (key.length <= MAX_KEY_LENGTH) return key
+  session.reply(BAD_FORMAT)
+  return undefined
 }

@@ -5,10 +5,11 @@
 
 import { administration } from './administration.ts'
 import { parseInt32, parseUint32, parseUint64 } from './c-numbers.ts'
+import { countRetrieval } from './counters.ts'
+import { MAX_KEY_LENGTH } from './item.ts'
 import { metaCommands } from './meta-commands.ts'
 import { statistics } from './statistics.ts'
-import { BAD_FORMAT, MAX_KEY_LENGTH, MAX_VALUE_LENGTH, MAX_WORDS, muteIfAsked, splitWords } from './text-command.ts'
-import type { Item } from './item.ts'
+import { BAD_FORMAT, checkedKey, MAX_VALUE_LENGTH, MAX_WORDS, muteIfAsked, splitWords } from './text-command.ts'
 import type { StoreMode } from './item-store.ts'
 import type { TextCommand, TextContext } from './text-command.ts'
 
@@ -87,7 +88,7 @@ function retrieval({ cas = false, touch = false }: { cas?: boolean; touch?: bool
         }
         const item = touch ? store.touch(key, expiresAt) : store.fetch(key)
         if (settings.detailEnabled) prefixes.countGet(key, item !== undefined)
-        countRetrieval(session, item, touch)
+        countRetrieval(store.counters, item?.slab.counters, touch)
         if (item === undefined) continue
         const length = item.data.length - 2
         replies.write(cas ? `VALUE ${key} ${item.flags} ${length} ${item.cas}\r\n` : `VALUE ${key} ${item.flags} ${length}\r\n`)
@@ -97,20 +98,6 @@ function retrieval({ cas = false, touch = false }: { cas?: boolean; touch?: bool
       session.flush()
     }
   }
-}
-
-function countRetrieval(session: TextContext, item: Item | undefined, touch: boolean): void {
-  const { store } = session.engine
-  if (touch) store.counters.cmd_touch++
-  else store.counters.cmd_get++
-  if (item === undefined) {
-    if (touch) store.counters.touch_misses++
-    else store.counters.get_misses++
-    return
-  }
-  const counters = item.slab.counters
-  if (touch) counters.touch_hits++
-  else counters.get_hits++
 }
 
 /** `<mode> <key> <flags> <exptime> <length> [noreply]`, with a cas id behind the length for `cas`, then the value. */
@@ -140,11 +127,7 @@ function storage(mode: StoreMode): TextCommand {
         if (item === 'too large') store.counters.store_too_large++
         else store.counters.store_no_memory++
         session.swallow(length + 2)
-        if (mode === 'set') {
-          // Better a miss than the value that was to be overwritten.
-          const old = store.peek(key)
-          if (old !== undefined) store.unlink(old)
-        }
+        if (mode === 'set') store.discard(key)
         return
       }
       session.upload(item, (endsWell) => {
@@ -163,7 +146,6 @@ function storage(mode: StoreMode): TextCommand {
 /** `delete <key> [0] [noreply]` */
 function runDelete(session: TextContext, words: readonly string[]): void {
   const { store, settings, prefixes } = session.engine
-  const key = words[1]!
   if (words.length > 2) {
     const zero = words[2] === '0'
     const muted = muteIfAsked(session, words)
@@ -172,10 +154,8 @@ function runDelete(session: TextContext, words: readonly string[]): void {
       return
     }
   }
-  if (key.length > MAX_KEY_LENGTH) {
-    session.reply(BAD_FORMAT)
-    return
-  }
+  const key = checkedKey(session, words)
+  if (key === undefined) return
   if (settings.detailEnabled) prefixes.countDelete(key)
   const item = store.peek(key)
   if (item === undefined) {
@@ -192,11 +172,8 @@ function runDelete(session: TextContext, words: readonly string[]): void {
 function runCount(session: TextContext, words: readonly string[], down: boolean): void {
   const { store } = session.engine
   muteIfAsked(session, words)
-  const key = words[1]!
-  if (key.length > MAX_KEY_LENGTH) {
-    session.reply(BAD_FORMAT)
-    return
-  }
+  const key = checkedKey(session, words)
+  if (key === undefined) return
   const delta = parseUint64(words[2]!)
   if (delta === undefined) {
     session.reply('CLIENT_ERROR invalid numeric delta argument')
@@ -226,18 +203,15 @@ function runCount(session: TextContext, words: readonly string[], down: boolean)
 function runTouch(session: TextContext, words: readonly string[]): void {
   const { store } = session.engine
   muteIfAsked(session, words)
-  const key = words[1]!
-  if (key.length > MAX_KEY_LENGTH) {
-    session.reply(BAD_FORMAT)
-    return
-  }
+  const key = checkedKey(session, words)
+  if (key === undefined) return
   const exptime = parseInt32(words[2]!)
   if (exptime === undefined) {
     session.reply(BAD_EXPTIME)
     return
   }
   const item = store.touch(key, store.lifetimes.expiry(exptime))
-  countRetrieval(session, item, true)
+  countRetrieval(store.counters, item?.slab.counters, true)
   session.reply(item === undefined ? 'NOT_FOUND' : 'TOUCHED')
 }
 

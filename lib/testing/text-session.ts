@@ -1,58 +1,35 @@
 /// <reference types="node" preserve="true" />
 
 import { Authentication } from './authentication.ts'
-import { ReadBuffer } from './read-buffer.ts'
+import { CommandSession } from './command-session.ts'
 import { runCommand } from './text-commands.ts'
 import type { Item } from './item.ts'
-import type { Engine, Peer, Session } from './session.ts'
+import type { Engine, Peer } from './session.ts'
 import type { TextContext } from './text-command.ts'
 
 /** A line that has not ended after this many bytes ends the connection, unless it is a get. */
 const LINE_LIMIT = 2048
 /** Blanks in front of a long get that are let pass. */
 const BLANKS_LIMIT = 100
-/** Commands after which memcached turns to its other connections, and sends the replies so far. */
-const COMMANDS_PER_TURN = 20
+const CR = 0x0d
+const LF = 0x0a
 
-/** Receives an item's value, then tells whether it ended with CRLF. */
-interface Upload { readonly item: Item; filled: number; readonly complete: (endsWell: boolean) => void }
-
-/**
- * The text protocol on one connection: lines, the data blocks behind some of them, and when replies leave. What the
- * lines mean is in text-commands.ts.
- */
-export class TextSession implements Session, TextContext {
-  readonly engine: Engine
-  readonly peer: Peer
+/** The text protocol on one connection: commands are lines, and what they mean is in text-commands.ts. */
+export class TextSession extends CommandSession implements TextContext {
   muted = false
-  #input = new ReadBuffer()
-  #upload: Upload | undefined
-  #swallow = 0
-  #held: Item[] = []
   /** Commands since the last flush, with the one at hand. */
   #unflushed = 0
-  #turn = COMMANDS_PER_TURN
-  #closed = false
   /** Until it has succeeded; `undefined` as well on a server without users. */
   #authentication: Authentication | undefined
 
   constructor(engine: Engine, peer: Peer) {
-    this.engine = engine
-    this.peer = peer
+    super(engine, peer)
     const { auth } = engine.settings
     if (auth !== undefined) this.#authentication = new Authentication(auth, this)
   }
 
   get hasPending(): boolean {
     return this.#unflushed > 1
-  }
-
-  receive(chunk: Buffer): void {
-    if (this.#closed) return
-    this.engine.store.sweepFlushed()
-    this.#input.append(chunk)
-    this.#turn = COMMANDS_PER_TURN
-    while (!this.#closed && this.#step()) { /* until more input is needed */ }
   }
 
   reply(line: string): void {
@@ -65,126 +42,45 @@ export class TextSession implements Session, TextContext {
     this.reply(line)
   }
 
-  hold(item: Item): void {
-    item.holds++
-    this.#held.push(item)
-  }
-
   upload(item: Item, complete: (endsWell: boolean) => void): void {
-    this.#upload = { item, filled: 0, complete }
+    const { data } = item
+    this.fill(item, data, () => { complete(data.at(-2) === CR && data.at(-1) === LF) })
   }
 
-  swallow(bytes: number): void {
-    this.#swallow = bytes
+  override flush(): void {
+    super.flush()
+    this.#unflushed = 0
   }
 
-  flush(): void {
-    this.peer.replies.end()
-    this.peer.replies.flush()
-    this.#forgetCommands()
-  }
-
-  dropReplies(): void {
-    this.peer.replies.drop()
-    this.#forgetCommands()
+  override dropReplies(): void {
+    super.dropReplies()
     this.#unflushed = 1
   }
 
-  ignoreInput(): void {
-    this.#closed = true
-  }
-
-  close(): void {
-    this.dropReplies()
-    this.dispose()
-    this.peer.close()
-  }
-
-  dispose(): void {
-    this.#closed = true
-    this.#forgetCommands()
-    if (this.#upload !== undefined) this.engine.store.release(this.#upload.item)
-    this.#upload = undefined
-  }
-
-  /** One command, data block or read; false when there is nothing to do before more input. */
-  #step(): boolean {
-    if (this.#swallow > 0) return this.#continueSwallow()
-    if (this.#upload !== undefined) return this.#continueUpload(this.#upload)
+  protected override runNext(): boolean {
     if (this.#authentication !== undefined) return this.#authenticate(this.#authentication)
-    const line = this.#input.line()
+    const line = this.input.line()
     if (line === undefined) {
-      if (this.#input.length > LINE_LIMIT) {
-        if (!this.#isLongGet()) {
-          this.close()
-          return false
-        }
-        this.#input.grow()
-      }
-      return this.#readMore()
+      if (this.input.length > LINE_LIMIT) this.#readLong()
+      return false
     }
     this.peer.lastCommandAt = this.engine.store.lifetimes.clock
     this.muted = false
     this.#unflushed++
     runCommand(this, line)
-    if (this.#upload === undefined && this.#swallow === 0) this.#commandDone()
-    return true
-  }
-
-  #continueSwallow(): boolean {
-    this.#swallow -= this.#input.skip(this.#swallow)
-    if (this.#swallow > 0) return false
-    this.#commandDone()
-    return true
-  }
-
-  #continueUpload(upload: Upload): boolean {
-    const { data } = upload.item
-    upload.filled += this.#input.take(data, upload.filled)
-    if (upload.filled < data.length) return false
-    this.#upload = undefined
-    upload.complete(data[data.length - 2] === 0x0d && data[data.length - 1] === 0x0a)
-    this.#commandDone()
     return true
   }
 
   #authenticate(authentication: Authentication): boolean {
-    switch (authentication.step(this.#input)) {
-      case 'wait':
-        return this.#readMore()
-      case 'refused':
-        this.close()
-        return false
-      case 'authenticated':
-        this.#authentication = undefined
-    }
-    this.#commandDone()
-    return true
+    const step = authentication.step(this.input)
+    if (step === 'refused') this.close()
+    else if (step === 'authenticated') this.#authentication = undefined
+    return step !== 'wait'
   }
 
-  #commandDone(): void {
-    this.peer.replies.end()
-    if (this.#turn-- > 0) return
-    this.flush()
-    this.engine.store.counters.conn_yields++
-    this.#turn = COMMANDS_PER_TURN - 1
-  }
-
-  #readMore(): boolean {
-    this.flush()
-    this.#turn = COMMANDS_PER_TURN
-    return this.#input.read()
-  }
-
-  #forgetCommands(): void {
-    this.#unflushed = 0
-    if (this.#held.length === 0) return
-    for (const item of this.#held) item.holds--
-    this.#held = []
-  }
-
-  #isLongGet(): boolean {
-    const start = this.#input.peek(BLANKS_LIMIT + 'gets '.length)
-    return /^ {0,100}gets? /.test(start)
+  #readLong(): void {
+    const start = this.input.peek(BLANKS_LIMIT + 'gets '.length)
+    if (/^ {0,100}gets? /.test(start)) this.input.grow()
+    else this.close()
   }
 }
