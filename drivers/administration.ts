@@ -1,15 +1,12 @@
 import { commandName, type Request } from '../lib/commands.ts'
 import { more, type Exchange, type Fold } from '../lib/driver.ts'
 import { MemcacheProtocolError, MemcacheUnsupportedError } from '../lib/errors.ts'
-import { unexpected } from './line.ts'
+import { MOST_STATS, statistic, unexpected } from './line.ts'
 
 /**
  * The commands about the server itself. The text and the meta protocol have them in common; a frame that is a line comes
  * as a string without its CRLF, and nothing else can stand in their replies.
  */
-
-/** More statistics than any server has, one for each slab class included: a reply that goes on is not collected for ever. */
-const MOST_STATS = 100_000
 
 const OK = { OK: true }
 const FLUSHED = { OK: true, 'Flushed all queues.': true } // queue servers
@@ -32,10 +29,10 @@ export const stats: Exchange<'stats', unknown> = {
     const end = request.section === 'reset' ? 'RESET' : /^detail o(?:n|ff)$/.test(request.section) ? 'OK' : 'END'
     return (frame) => {
       if (frame === end || frame === 'END') return collected // queue servers do not look at the section
-      const [, name, value] = /^(?:STAT|ITEM|PREFIX) (\S+) ?(.*)$/.exec(typeof frame === 'string' ? frame : '') ?? []
-      if (name === undefined || value === undefined) throw unexpectedFrame(frame, request)
+      const line = typeof frame === 'string' ? statistic(frame) : undefined
+      if (line === undefined) throw unexpectedFrame(frame, request)
       if (collected.size === MOST_STATS) throw new MemcacheProtocolError(`the reply to "stats" has more than ${MOST_STATS} lines`)
-      collected.set(name, value)
+      collected.set(line.name, line.value)
       return more
     }
   },

@@ -1,6 +1,7 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
+import type { Request } from '../lib/commands.ts'
 import { LARGEST_COUNT } from '../lib/counter.ts'
 import {
   MemcacheAuthError,
@@ -87,6 +88,15 @@ export function readData(reader: ByteReader, dataStart: number, length: number, 
   return data
 }
 
+/** More statistics than any server has, one for each slab class included: a reply that goes on is not collected for ever. */
+export const MOST_STATS = 100_000
+
+/** One line of statistics. */
+export function statistic(line: string): { readonly name: string; readonly value: string } | undefined {
+  const [, name, value] = /^(?:STAT|ITEM|PREFIX) (\S+) ?(.*)$/.exec(line) ?? []
+  return name === undefined || value === undefined ? undefined : { name, value }
+}
+
 const REFUSAL = /^(ERROR|CLIENT_ERROR|SERVER_ERROR)(?![A-Z_])/
 
 /**
@@ -96,13 +106,26 @@ const REFUSAL = /^(ERROR|CLIENT_ERROR|SERVER_ERROR)(?![A-Z_])/
 export function refusal(line: string): MemcacheDriverError | undefined {
   const word = REFUSAL.exec(line)?.[1]
   if (word === undefined) return undefined
-  // A message may end up in a log or on a terminal, to which control characters are commands.
-  const message = line.trimEnd().replace(/[\x00-\x1f\x7f-\x9f]/g, (character) => JSON.stringify(character).slice(1, -1).replace(/[\x7f-\x9f]/, '?'))
+  const message = printable(line)
   const context = { sent: true }
   // memcached says this unasked, then closes: it has all the connections that it wants (-c).
   if (word === 'SERVER_ERROR' || message === 'ERROR Too many open connections') return new MemcacheServerError(message, context)
   if (/^CLIENT_ERROR (unauthenticated|authentication failure)/.test(message)) return new MemcacheAuthError(message, context)
   return new MemcacheClientError(message === 'ERROR' ? 'ERROR: the server does not know this command in this form' : message, context)
+}
+
+/** What a server says, without control characters: a message may end up in a log or on a terminal, to which they are commands. */
+export function printable(text: string): string {
+  return text.trimEnd().replace(/[\x00-\x1f\x7f-\x9f]/g, (character) => JSON.stringify(character).slice(1, -1).replace(/[\x7f-\x9f]/, '?'))
+}
+
+/** Whether the replies behind the line of this refusal can still be told apart. */
+export function usableAfter(refused: MemcacheDriverError, { op }: Request): boolean {
+  if (/Too many open connections|bad command line|too long/.test(refused.message)) return false
+  // A proxy that fails one key of several says so in place of its value, or of all values, and then END, or nothing.
+  if (op === 'getMulti') return false
+  // The data of a refused storage command may have been read as commands, each with a reply of its own.
+  return op !== 'store' || refused instanceof MemcacheServerError
 }
 
 /** What it means when a line comes that nobody asked for. */

@@ -1,17 +1,15 @@
 /// <reference types="node" preserve="true" />
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
-import { commandName, type Item, type Op, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
-import { more, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
-import { MemcacheProtocolError, MemcacheServerError } from '../lib/errors.ts'
+import { commandName, type Item, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
+import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
+import { MemcacheProtocolError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, foldWord, stats, unexpectedFrame, verbosity, version } from './administration.ts'
-import { CR, CRLF, decimal, decimal64, LF, lineEnd, readData, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine } from './line.ts'
+import { CR, CRLF, decimal, decimal64, LF, lineEnd, readData, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine, usableAfter } from './line.ts'
 
 /** memcached reads a longer command line only if it comes in one piece. */
 const LONGEST_LINE = 2048
-/** A value up to this length is copied into the text of its turn; a longer one goes to the socket as it is. */
-const SHORT_VALUE = 2048
 
 /**
  * A frame is a `VALUE` line with its data, or any other line, without its CRLF, as a string. The name of a value's key
@@ -101,11 +99,10 @@ function keysPerLine(keys: readonly string[], verb: string): number[] {
   return counts
 }
 
-/** `<mode> <key> <flags> <exptime> <length>[ <cas>]\r\n<data>\r\n`, as one piece: data without its line would be run as commands. */
+/** `<mode> <key> <flags> <exptime> <length>[ <cas>]\r\n<data>\r\n` */
 function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store'>): Bytes {
   const id = mode === 'cas' ? ` ${cas}` : ''
-  const line = `${mode} ${key} ${flags} ${expires} ${value.length}${id}\r\n`
-  return value.length <= SHORT_VALUE ? line + Buffer.prototype.toString.call(value, 'latin1') + CRLF : [line, value, CRLF]
+  return withValue(`${mode} ${key} ${flags} ${expires} ${value.length}${id}\r\n`, value, CRLF)
 }
 
 /** The reply to a `get` of one key: at most one value, whatever key it names. Queue servers name the queue, without options. */
@@ -195,13 +192,7 @@ export const textProtocol: Protocol<Frame> = {
     verbosity,
   },
   unasked: (frame) => (typeof frame === 'string' ? unaskedLine(frame) : unaskedLine(`VALUE ${show(frame.bytes, frame.keyStart, frame.keyEnd)}`)),
-  usableAfter: (refusal, request: Request<Op>) => {
-    if (/Too many open connections|bad command line|too long/.test(refusal.message)) return false
-    // A proxy that fails one key of several says so in place of its value, or of all values, and then END, or nothing.
-    if (request.op === 'getMulti') return false
-    // The data of a refused storage command may have been read as commands, each with a reply of its own.
-    return request.op !== 'store' || refusal instanceof MemcacheServerError
-  },
+  usableAfter,
 }
 
 /** The driver for memcached's text protocol, which queue servers and proxies speak too. */

@@ -10,10 +10,10 @@ import type { Codec } from './codec.ts'
 import type { CallOptions, Item, Key, MetaItem, Reply, Request, StoreMode } from './commands.ts'
 import { countLike, initialCount, step } from './counter.ts'
 import type { Driver } from './driver.ts'
-import { complete, MemcacheClosedError, type MemcacheError } from './errors.ts'
+import { complete, MemcacheClosedError, MemcacheUnsupportedError, type MemcacheError } from './errors.ts'
 import { expiry, type Ttl } from './expiry.ts'
 import { valueFormat } from './format.ts'
-import { nameKeys, wireKey, wirePrefix, type KeyLike, type KeyRules } from './key.ts'
+import { keyRules, nameKeys, wireKey, type KeyLike, type KeyRules } from './key.ts'
 import { stack } from './middleware.ts'
 import { endpointOf, resolveOptions, type ClientOptions } from './options.ts'
 import { isStored, Results, same, type Read, type Versioned } from './results.ts'
@@ -52,11 +52,10 @@ export class Client extends EventEmitter<ClientEvents> {
       onConnect: () => process.nextTick(() => this.emit('connect')),
       onDisconnect: (cause) => process.nextTick(() => this.emit('disconnect', complete(cause, { server: endpoint.name }))),
     })
-    const { maxKeyLength } = settings
     this.#driver = settings.driver(endpoint)
     this.#caller = new Caller(stack(settings.layers)(this.#driver.execute), { ...settings, server: endpoint.name })
     this.#values = valueFormat(settings, endpoint.maxReplyLength)
-    this.#keys = { prefix: wirePrefix(settings.keyPrefix, maxKeyLength), maxLength: maxKeyLength }
+    this.#keys = keyRules(settings.keyPrefix, settings.maxKeyLength, settings.binaryKeys ? longestBinaryKey(this.#driver) : 0)
     this.#casIds = settings.cacheCas ? new CasIds() : undefined
     this.#results = new Results(this.#values, this.#casIds)
   }
@@ -324,4 +323,9 @@ export class Client extends EventEmitter<ClientEvents> {
       return result(await this.#caller.countFrom(build(), start, options))
     })
   }
+}
+
+function longestBinaryKey({ longestBinaryKey }: Driver): number {
+  if (longestBinaryKey !== undefined) return longestBinaryKey
+  throw new MemcacheUnsupportedError('this driver has no keys with blanks or control characters: "binaryKeys" needs one such as binary or meta')
 }

@@ -1,5 +1,5 @@
 /// <reference types="node" preserve="true" />
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import type { ByteReader } from './byte-reader.ts'
 import { commandName, type Execute, type Op, type Reply, type Request } from './commands.ts'
@@ -54,6 +54,15 @@ export type DriverFactory = (endpoint: Endpoint) => Driver
  * better not copied. Either way it leaves as one.
  */
 export type Bytes = string | readonly (string | Buffer)[]
+
+/** A value up to this length is copied into the text of its turn; a longer one goes to the socket as it is. */
+const SHORT_VALUE = 2048
+
+/** A request with a value in it, as one piece: without what stands before it, it would be read as requests. */
+export function withValue(before: string, value: Buffer, behind = ''): Bytes {
+  if (value.length > SHORT_VALUE) return behind === '' ? [before, value] : [before, value, behind]
+  return before + Buffer.prototype.toString.call(value, 'latin1') + behind // the prototype's: a caller's Buffer may have one of its own
+}
 
 /** What {@link Fold} answers while the reply is not whole. */
 export const more: unique symbol = Symbol('more')

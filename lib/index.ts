@@ -4,7 +4,7 @@ export { Client, type ClientEvents } from './client.ts'
 export type { CasOptions, CountOptions, StoreOptions } from './call-options.ts'
 export type { CallOptions, Commands, Execute, Item, Key, MetaItem, Op, Reply, Request, StoreMode, StoreStatus } from './commands.ts'
 export type { Compressor } from './compression.ts'
-export { more, type Backend, type Bytes, type Driver, type DriverFactory, type Endpoint, type Exchange, type Fold, type Protocol } from './driver.ts'
+export { more, withValue, type Backend, type Bytes, type Driver, type DriverFactory, type Endpoint, type Exchange, type Fold, type Protocol } from './driver.ts'
 export {
   MemcacheAuthError,
   MemcacheClientError,
@@ -32,6 +32,8 @@ export type { ByteReader } from './byte-reader.ts'
 export { wire } from './wire.ts'
 export { wrap } from './wrap.ts'
 
+export { binary } from '../drivers/binary.ts'
+export { meta } from '../drivers/meta.ts'
 export { noop } from '../drivers/noop.ts'
 export { text } from '../drivers/text.ts'
 export { deflate } from '../serializers/deflate.ts'

@@ -17,6 +17,8 @@ export interface KeyRules {
   readonly prefix: Key
   /** The most bytes that prefix and key may have together. */
   readonly maxLength: number
+  /** The most bytes that a key with blanks or control characters may have, prefix included; 0 = there may be none. */
+  readonly maxBinaryLength: number
 }
 
 /**
@@ -24,29 +26,31 @@ export interface KeyRules {
  * @throws MemcacheKeyError when the key is no string or Buffer, empty, too long with its prefix, has blanks or control
  * characters, or has a lone surrogate, which UTF-8 cannot say.
  */
-export function wireKey(key: KeyLike, { prefix, maxLength }: KeyRules): Key {
-  const bytes = typeof key === 'string' && !NOT_PLAIN.test(key) ? key : checkedBytes(key)
+export function wireKey(key: KeyLike, { prefix, maxLength, maxBinaryLength }: KeyRules): Key {
+  const plain = typeof key === 'string' && !NOT_PLAIN.test(key)
+  const bytes = plain ? key : keyBytes(key)
   if (bytes === '') throw new MemcacheKeyError('the key is empty')
   const whole = prefix + bytes
-  if (whole.length > maxLength) {
-    throw new MemcacheKeyError(`the key ${show(key)} is ${whole.length} bytes long, prefix included: at most ${maxLength} are allowed`)
-  }
-  return whole
+  const longest = plain || !FORBIDDEN.test(bytes) ? maxLength : Math.min(maxLength, maxBinaryLength)
+  if (whole.length <= longest) return whole
+  if (longest === 0) throw forbidden(key, bytes)
+  throw new MemcacheKeyError(`the key ${show(key)} is ${whole.length} bytes long, prefix included: at most ${longest} are allowed`)
 }
 
-/** The wire form of a prefix, which keys of any length up to `maxLength` may still follow. @throws MemcacheKeyError as {@link wireKey}. */
-export function wirePrefix(prefix: string, maxLength: number): Key {
-  return prefix === '' ? '' : wireKey(prefix, { prefix: '', maxLength: maxLength - 1 })
+/** The rules of keys behind this prefix, which has to leave room for one. @throws MemcacheKeyError as {@link wireKey}. */
+export function keyRules(prefix: string, maxLength: number, maxBinaryLength: number): KeyRules {
+  if (prefix === '') return { prefix, maxLength, maxBinaryLength }
+  const wire = wireKey(prefix, { prefix: '', maxLength: maxLength - 1, maxBinaryLength: Math.max(maxBinaryLength - 1, 0) })
+  return { prefix: wire, maxLength: FORBIDDEN.test(wire) ? Math.min(maxLength, maxBinaryLength) : maxLength, maxBinaryLength }
 }
 
-/** The bytes of a key as latin1 text, none of them forbidden. */
-function checkedBytes(key: KeyLike): Key {
-  const bytes = keyBytes(key)
-  const forbidden = FORBIDDEN.exec(bytes)
-  if (forbidden === null) return bytes
-  const byte = bytes.charCodeAt(forbidden.index).toString(16).padStart(2, '0')
-  throw new MemcacheKeyError(`the key ${show(key)} has byte 0x${byte} at ${forbidden.index}: blanks and control characters are not allowed`)
+function forbidden(key: KeyLike, bytes: Key): MemcacheKeyError {
+  const index = bytes.search(FORBIDDEN)
+  const byte = bytes.charCodeAt(index).toString(16).padStart(2, '0')
+  return new MemcacheKeyError(`the key ${show(key)} has byte 0x${byte} at ${index}: blanks and control characters are not allowed`)
 }
+
+/** The bytes of a key as latin1 text. */
 
 function keyBytes(key: KeyLike): Key {
   if (Buffer.isBuffer(key)) return Buffer.prototype.toString.call(key, 'latin1')

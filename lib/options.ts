@@ -17,7 +17,7 @@ export interface ClientOptions {
   readonly port?: number | undefined
   /** A unix socket, instead of host and port. */
   readonly path?: string | undefined
-  /** How to talk to the server: `text` (the default), `noop`, or a driver of your own. */
+  /** How to talk to the server: `text` (the default), `binary`, `meta`, `memjs`, `noop`, or a driver of your own. */
   readonly driver?: DriverFactory | undefined
   /** Until a connection stands. Default 3000. */
   readonly connectTimeout?: number | undefined
@@ -55,6 +55,8 @@ export interface ClientOptions {
   readonly maxPendingBytes?: number | undefined
   /** Put before every key. Default ''. */
   readonly keyPrefix?: string | undefined
+  /** Keys may have blanks, control characters and any other bytes, where the driver can say them. Default false. */
+  readonly binaryKeys?: boolean | undefined
 }
 
 /** Checked options, with the defaults in place of what was not said. */
@@ -85,6 +87,7 @@ const defaults: Settings = {
   maxPending: 100_000,
   maxPendingBytes: 128 * 1024 * 1024,
   keyPrefix: '',
+  binaryKeys: false,
 }
 
 /** Bytes: memcached itself takes no item of more than 1 GiB. */

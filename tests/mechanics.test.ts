@@ -24,7 +24,7 @@ import {
   wrap,
   type Backend,
 } from '../lib/index.ts'
-import { nameKeys, wireKey, wirePrefix, type KeyLike } from '../lib/key.ts'
+import { nameKeys, wireKey, keyRules, type KeyLike } from '../lib/key.ts'
 import { intercept, stack } from '../lib/middleware.ts'
 
 /** The small parts, each by itself. */
@@ -232,7 +232,7 @@ t.test('onAbort', async (t) => {
 })
 
 t.test('keys', async (t) => {
-  const rules = { prefix: '', maxLength: 250 }
+  const rules = keyRules('', 250, 0)
   fc.assert(
     fc.property(fc.oneof(fc.string({ maxLength: 300, unit: 'binary' }), fc.string({ maxLength: 20 }), fc.uint8Array({ maxLength: 260 }).map((bytes) => Buffer.from(bytes))), (key: KeyLike) => {
       let wire: string
@@ -260,16 +260,25 @@ t.test('keys', async (t) => {
   t.equal(wireKey('é'.repeat(125), rules).length, 250, 'counted in bytes')
   t.throws(() => wireKey('é'.repeat(126), rules), MemcacheKeyError)
   t.throws(() => wireKey('x'.repeat(248), { ...rules, prefix: 'pre' }), MemcacheKeyError, 'the prefix counts')
-  t.equal(wireKey('k', { prefix: 'p:', maxLength: 3 }), 'p:k')
+  t.equal(wireKey('k', keyRules('p:', 3, 0)), 'p:k')
   for (const bad of ['', Buffer.alloc(0), '\ud800', 'a\udc00b', undefined, null, 5, {}, ['k'], Symbol('k'), new String('k'), new Uint8Array(2)] as never[]) {
     t.throws(() => wireKey(bad, rules), MemcacheKeyError)
   }
   // These are blanks to a reader, but not to the protocol: their bytes are all above 0x7f.
   for (const key of ['\u00a0', '\u2028', '\u3000', '\u0085', '\ufeff']) t.ok(/^[\x80-\xff]+$/.test(wireKey(key, rules)), `U+${key.charCodeAt(0).toString(16)}`)
-  t.equal(wirePrefix('', 250), '')
-  t.equal(wirePrefix('é', 250), '\xc3\xa9')
-  t.throws(() => wirePrefix('a b', 250), MemcacheKeyError)
-  t.throws(() => wirePrefix('abc', 3), MemcacheKeyError, 'it leaves no room for a key')
+  t.equal(keyRules('é', 250, 0).prefix, '\xc3\xa9')
+  t.throws(() => keyRules('a b', 250, 0), MemcacheKeyError)
+  t.throws(() => keyRules('abc', 3, 0), MemcacheKeyError, 'it leaves no room for a key')
+
+  const binary = keyRules('', 250, 186)
+  t.equal(wireKey('a b\r\n', binary), 'a b\r\n')
+  t.equal(wireKey(Buffer.from([0, 255]), binary), '\0\xff')
+  t.equal(wireKey('x'.repeat(250), binary).length, 250, 'a key that needs nothing special may be as long as ever')
+  t.equal(wireKey(' '.repeat(186), binary).length, 186)
+  t.throws(() => wireKey(' '.repeat(187), binary), MemcacheKeyError)
+  t.throws(() => wireKey('x'.repeat(184), keyRules('p: ', 250, 186)), MemcacheKeyError, 'a prefix with a blank makes every key binary')
+  t.equal(wireKey('x'.repeat(183), keyRules('p: ', 250, 186)).length, 186)
+  t.throws(() => wireKey('', binary), MemcacheKeyError)
 
   const named = (...keys: KeyLike[]): [string, string][] => [...nameKeys(keys.map((key) => [wireKey(key, rules), key]))]
   t.same(named('a', 'b', 'a'), [['a', 'a'], ['b', 'b']])
