@@ -2,75 +2,87 @@
 import { Buffer } from 'node:buffer'
 import { MemcacheValueError } from '../lib/errors.ts'
 import { flags } from '../lib/flags.ts'
+import { decodeString } from '../lib/plain-values.ts'
 import type { Serializer } from '../lib/serialization.ts'
+import { describe, findFlaw, flawOfArray, flawOfObject, isPlainObject, refuse, type Leaves } from './flaws.ts'
+
+/** What `jsonWith` does with each value; `this` is the object or the array that it is in. */
+export type JsonReplacer = (this: unknown, key: string, value: unknown) => unknown
+
+/** How `jsonWith` goes beyond what JSON can say. */
+export interface JsonOptions {
+  /** As that of JSON.stringify, but it sees the value itself, before any toJSON. What it gives is checked like any other value. */
+  readonly replacer?: JsonReplacer | undefined
+  /** As that of JSON.parse. */
+  readonly reviver?: JsonReplacer | undefined
+}
 
 /**
  * JSON, and nothing that JSON would change without a word: Map, Set, Date, class instances, NaN, undefined in arrays and
  * the like are refused with the path to the culprit. A property that is `undefined` is left out, and so reads the same.
  */
-export const json: Serializer = {
-  flag: flags.json,
-  serialize(value) {
-    if (Object.is(value, -0)) return Buffer.from('-0') // JSON has it, JSON.stringify does not say it
-    const text = JSON.stringify(value) // first, since it refuses cycles, which would trap the check
-    check(value, [])
-    return Buffer.from(text, 'utf8')
+export const json: Serializer = jsonWith({})
+
+/** The serializer `json` with a replacer, a reviver or both. Whoever reads its items needs the same ones. */
+export function jsonWith({ replacer, reviver }: JsonOptions): Serializer {
+  const replaced = replacer === undefined ? (value: unknown) => value : (value: unknown) => replaceAll({ '': value }, '', replacer, new Set())
+  return {
+    flag: flags.json,
+    serialize: (value) => Buffer.from(stringify(replaced(value)), 'utf8'),
+    deserialize: (bytes) => JSON.parse(textOf(bytes), reviver) as unknown,
+  }
+}
+
+function stringify(value: unknown): string {
+  if (Object.is(value, -0)) return '-0' // JSON has it, JSON.stringify does not say it
+  let text: string
+  try {
+    text = JSON.stringify(value)
+  } catch (error) { // a circle, or a bigint: looked for once more, to name the path to it
+    check(value, new Set())
+    throw error
+  }
+  check(value)
+  return text
+}
+
+function check(value: unknown, ancestors?: Set<object>): void {
+  const flaw = findFlaw(value, leaves, ancestors)
+  if (flaw !== undefined) refuse('JSON', flaw)
+}
+
+const leaves: Leaves = {
+  flawOf(leaf) {
+    switch (typeof leaf) {
+      case 'string':
+      case 'boolean':
+        return undefined
+      case 'number':
+        return Number.isFinite(leaf) && !Object.is(leaf, -0) ? undefined : describe(leaf)
+      default:
+        return leaf === null ? undefined : describe(leaf)
+    }
   },
-  deserialize: (bytes) => JSON.parse(bytes.toString('utf8')) as unknown,
 }
 
-/** Refuses what JSON.stringify changes or drops. `path` leads to the value; it is one array, which grows and shrinks. */
-function check(value: unknown, path: (string | number)[]): void {
-  switch (typeof value) {
-    case 'string':
-    case 'boolean':
-      return
-    case 'number':
-      if (!Number.isFinite(value)) refuse(String(value), path)
-      if (Object.is(value, -0)) refuse('-0', path)
-      return
-    case 'object':
-      if (value === null) return
-      if (Array.isArray(value)) return checkArray(value, path)
-      return checkObject(value, path)
-    default:
-      refuse(typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`, path)
+/** A copy of plain data in which all is replaced. What is not plain, or a circle, stays as it is: it will be refused. */
+function replaceAll(holder: object, key: string, replacer: JsonReplacer, ancestors: Set<object>): unknown {
+  const value = replacer.call(holder, key, (holder as Record<string, unknown>)[key])
+  if (typeof value !== 'object' || value === null || ancestors.has(value)) return value
+  ancestors.add(value)
+  const within = (name: string): unknown => replaceAll(value, name, replacer, ancestors)
+  let copy: unknown = value
+  if (Array.isArray(value)) {
+    if (flawOfArray(value) === undefined) copy = Array.from(value, (_, index) => within(String(index)))
+  } else if (isPlainObject(value) && flawOfObject(value) === undefined) {
+    copy = Object.fromEntries(Object.keys(value).map((name) => [name, within(name)]))
   }
+  ancestors.delete(value)
+  return copy
 }
 
-function checkArray(array: readonly unknown[], path: (string | number)[]): void {
-  const prototype = Object.getPrototypeOf(array) as object
-  if (prototype !== Array.prototype && !isPlain(prototype, 'concat')) refuse(`a ${array.constructor?.name ?? 'class'} instance`, path)
-  if (Object.keys(array).length > array.length || Object.getOwnPropertySymbols(array).length > 0) refuse('the named properties of an array', path)
-  for (let index = 0; index < array.length; index += 1) {
-    path.push(index)
-    check(array[index], path)
-    path.pop()
-  }
-}
-
-function checkObject(object: object, path: (string | number)[]): void {
-  const prototype: unknown = Object.getPrototypeOf(object)
-  // An object of another realm (a vm context, a test runner) has an Object.prototype that is not ours, but as plain.
-  if (prototype !== Object.prototype && prototype !== null && !isPlain(prototype as object, 'isPrototypeOf')) {
-    refuse(`a ${object.constructor?.name ?? 'class'} instance`, path)
-  }
-  if (Object.getOwnPropertySymbols(object).length > 0) refuse('a property named by a symbol', path)
-  for (const key of Object.keys(object)) {
-    const value = (object as Record<string, unknown>)[key]
-    if (value === undefined) continue
-    path.push(key)
-    check(value, path)
-    path.pop()
-  }
-}
-
-/** Whether it is another realm's Object.prototype or Array.prototype, each known by a method that only it has itself. */
-function isPlain(prototype: object, method: string): boolean {
-  return Object.hasOwn(prototype, method)
-}
-
-function refuse(what: string, path: readonly (string | number)[]): never {
-  const where = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('')
-  throw new MemcacheValueError(`JSON cannot keep ${what}${where === '' ? '' : `, which is at ${where}`}`)
+function textOf(bytes: Buffer): string {
+  const text = decodeString(bytes)
+  if (typeof text !== 'string') throw new MemcacheValueError('it is marked as JSON, but is no UTF-8')
+  return text
 }

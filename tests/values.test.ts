@@ -100,7 +100,7 @@ void t.test('what JSON would change is refused, with the path to it', async (t) 
     [Object('boxed'), /String/], [Object(5), /Number/], [Object(true), /Boolean/],
     [{ a: { b: [0, { c: NaN }] } }, /NaN.*\.a\.b\[1\]\.c/], [[[undefined]], /undefined.*\[0\]\[0\]/], [sparse, /undefined.*\[1\]/],
     [{ when: new Date(0) }, /Date.*\.when/], [{ at: [-0] }, /-0.*\.at\[0\]/], [{ f() {} }, /function.*\.f/], [{ s: Symbol('x') }, /symbol.*\.s/],
-    [{ b: Buffer.from('x') }, /Buffer.*\.b|Buffer/], [{ toJSON: () => 'other' }, /function.*\.toJSON/],
+    [{ b: Buffer.from('x') }, /Buffer.*\.b|Buffer/], [{ a: { toJSON: () => 'other' } }, /toJSON.*\.a/],
   ]
   for (const [value, message] of rows) t.throws(() => encode(plain, value), { name: 'MemcacheValueError', message }, message.source)
   t.throws(() => encode(plain, { a: 1n }), { name: 'MemcacheValueError' }, 'a nested bigint')
