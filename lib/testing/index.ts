@@ -12,3 +12,9 @@
 export { startServer } from './server.ts'
 export type { TestServer } from './server.ts'
 export type { ServerOptions } from './settings.ts'
+
+// The contract that every driver has to keep, to be run on one's own.
+export { driverContract } from './contract/driver-contract.ts'
+export type { Check } from './contract/driver-contract.ts'
+export type { Command } from './contract/calls.ts'
+export type { ContractSubject, Feature } from './contract/subject.ts'

@@ -4,53 +4,95 @@ import { connect } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { binary } from '../../drivers/binary.ts'
+import { meta } from '../../drivers/meta.ts'
+import { noop } from '../../drivers/noop.ts'
 import { text } from '../../drivers/text.ts'
+import { Client } from '../../lib/client.ts'
 import type { DriverFactory } from '../../lib/driver.ts'
 import type { ClientOptions } from '../../lib/options.ts'
-import { startServer, type ServerOptions } from '../../lib/testing/index.ts'
+import { COMMANDS } from '../../lib/testing/contract/calls.ts'
+import { startServer, type ContractSubject, type ServerOptions } from '../../lib/testing/index.ts'
+import { wrap } from '../../lib/wrap.ts'
 import { startMemcached, withoutMemcached } from '../support/servers.ts'
-import type { Command, Running, Subject } from './contract.ts'
 
 /** The table: each driver on each server. A driver that comes later is one more line in {@link DRIVERS}. */
 
-interface DriverRow {
+/** A driver, what it says of itself, and the servers that the contract is run on. */
+interface DriverRow extends Omit<ContractSubject, 'client'> {
   readonly name: string
   readonly driver: DriverFactory
-  readonly unsupported: readonly Command[]
+  readonly servers: readonly ServerRow[]
 }
 
-const DRIVERS: readonly DriverRow[] = [{ name: 'text', driver: text, unsupported: [] }]
+/** A server that can be started, and how it is reached. */
+interface ServerRow {
+  readonly name: string
+  /** Why it cannot run here. */
+  readonly skip: string | false
+  start(): Promise<Running>
+}
 
-type Start = Omit<Subject, 'name' | 'unsupported'> & { readonly name: string }
+/** A server that is up. */
+interface Running extends Pick<ContractSubject, 'advance' | 'secondsLeft' | 'shared'> {
+  readonly address: ClientOptions
+  stop(): Promise<void>
+}
+
+/** One row of the product: a driver on a server. */
+export interface Row {
+  readonly name: string
+  readonly skip: string | false
+  start(): Promise<{ readonly subject: ContractSubject; stop(): Promise<void> }>
+}
 
 const hasIPv6 = Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === '::1'))
 const withoutIPv6: string | false = hasIPv6 ? false : 'this machine has no ::1'
 const withoutUnixSockets: string | false = process.platform === 'win32' ? 'Windows has no unix sockets of this kind' : false
 
+const NO_SERVER: ServerRow = { name: 'no server', skip: false, start: async () => ({ address: {}, stop: async () => {} }) }
+
 /** A server of somebody else, in place of the memcached that is started here. */
 const given = process.env['MEMCACHED']
 
-const SERVERS: readonly Start[] = [
+const SERVERS: readonly ServerRow[] = [
   { name: 'the embedded server', skip: false, start: () => embedded({}) },
+  given === undefined
+    ? { name: 'memcached', skip: withoutMemcached, start: real }
+    : { name: `memcached at ${given}`, skip: false, start: async () => givenServer(given) },
+]
+
+const ALL_WAYS: readonly ServerRow[] = [
+  ...SERVERS,
   { name: 'the embedded server by a unix socket', skip: withoutUnixSockets, start: async () => embedded({ path: await socketPath() }) },
   { name: 'the embedded server by IPv6', skip: withoutIPv6, start: () => embedded({ host: '::1' }) },
   { name: 'the embedded server by a host name', skip: false, start: () => embedded({}, { host: 'localhost' }) },
-  ...(given === undefined
-    ? [
-        { name: 'memcached', skip: withoutMemcached, start: real },
-        { name: 'memcached by a unix socket', skip: withoutMemcached || withoutUnixSockets, start: realByPath },
-      ]
-    : [{ name: `memcached at ${given}`, skip: false as const, start: async () => givenServer(given) }]),
+  { name: 'memcached by a unix socket', skip: withoutMemcached || withoutUnixSockets, start: realByPath },
 ]
 
-export const subjects: readonly Subject[] = DRIVERS.flatMap(({ name, driver, unsupported }) =>
-  SERVERS.map((server) => ({
+const DRIVERS: readonly DriverRow[] = [
+  { name: 'text', driver: text, servers: ALL_WAYS, unsupported: ['metaGet', 'binaryKeys'] },
+  { name: 'binary', driver: binary, servers: SERVERS, unsupported: ['metaGet', 'verbosity'] },
+  { name: 'meta', driver: meta, servers: SERVERS },
+  { name: 'noop', driver: noop, servers: [NO_SERVER], serverless: true, forgets: true },
+  {
+    name: 'a driver without commands',
+    driver: wrap('empty', () => ({ commands: {}, close() {} })),
+    servers: [NO_SERVER],
+    serverless: true,
+    forgets: true,
+    unsupported: [...COMMANDS, 'binaryKeys'],
+  },
+]
+
+/** Each driver on each of its servers. */
+export const rows: readonly Row[] = DRIVERS.flatMap(({ name, driver, servers, ...said }) =>
+  servers.map((server) => ({
     name: `${name} on ${server.name}`,
     skip: server.skip,
-    unsupported,
     start: async () => {
-      const running = await server.start()
-      return { ...running, options: { ...running.options, driver } }
+      const { address, stop, ...running } = await server.start()
+      return { subject: { ...said, ...running, client: (options) => new Client({ driver, ...address, ...options }) }, stop }
     },
   })),
 )
@@ -60,7 +102,7 @@ async function embedded(options: ServerOptions, more: ClientOptions = {}): Promi
   const server = await startServer({ ...options, now: () => Date.now() + ahead })
   const address = server.path === undefined ? { host: server.host, port: server.port, ...more } : { path: server.path }
   return {
-    options: address,
+    address,
     advance: (seconds) => void (ahead += seconds * 1000),
     secondsLeft: (key) => secondsLeft(address, key),
     stop: () => server.close(),
@@ -70,7 +112,7 @@ async function embedded(options: ServerOptions, more: ClientOptions = {}): Promi
 async function real(): Promise<Running> {
   const server = await startMemcached()
   const address = { host: server.host, port: server.port }
-  return { options: address, secondsLeft: (key) => secondsLeft(address, key), stop: () => server.stop() }
+  return { address, secondsLeft: (key) => secondsLeft(address, key), stop: () => server.stop() }
 }
 
 async function realByPath(): Promise<Running> {
@@ -90,13 +132,13 @@ async function realByPath(): Promise<Running> {
     }
     await sleep(25)
   }
-  return { options: { path }, secondsLeft: (key) => secondsLeft({ path }, key), stop }
+  return { address: { path }, secondsLeft: (key) => secondsLeft({ path }, key), stop }
 }
 
-function givenServer(address: string): Running {
-  const { hostname, port } = new URL(`memcached://${address}`)
-  const options = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 11211) }
-  return { options, secondsLeft: (key) => secondsLeft(options, key), stop: () => Promise.resolve() }
+function givenServer(at: string): Running {
+  const { hostname, port } = new URL(`memcached://${at}`)
+  const address = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 11211) }
+  return { address, shared: true, secondsLeft: (key) => secondsLeft(address, key), stop: () => Promise.resolve() }
 }
 
 /** A path that is short enough for a unix socket, in a folder of its own. */
