@@ -1,0 +1,152 @@
+/// <reference types="node" preserve="true" />
+import { Buffer } from 'node:buffer'
+import { MemcacheValueError } from '../lib/errors.ts'
+import { Callable } from './pickle-callables.ts'
+import { PickleInput } from './pickle-input.ts'
+
+/**
+ * How many objects a pickle may make: arrays, sets, dicts, Buffers, dates. One byte is enough to make one, which takes a
+ * hundred or two in memory.
+ */
+const MOST_OBJECTS = 2_000_000
+
+/** A dict while its items may still come: only then is it known whether all of its keys are strings. */
+export class Dict {
+  /** Keys and values in turn. */
+  readonly items: unknown[] = []
+  /** What it becomes. */
+  result: Record<string, unknown> | Map<unknown, unknown> | undefined
+}
+
+/** Python's unpickler: a stack, marks in it, and a memo of what may be named again. */
+export class PickleMachine {
+  readonly input: PickleInput
+  #stack: unknown[] = []
+  /** The stacks that stood when a mark was set: what lies below a mark is out of reach. */
+  readonly #marked: unknown[][] = []
+  readonly #memo = new Map<number, unknown>()
+  #objects = 0
+  /** What calls may still copy. */
+  #budget: number
+
+  constructor(input: PickleInput) {
+    this.input = input
+    this.#budget = input.left
+  }
+
+  /** The only value, at the end. */
+  result(): unknown {
+    const value = this.pop()
+    if (this.#stack.length > 0 || this.#marked.length > 0) throw new MemcacheValueError('the pickle ends in the middle of a value')
+    if (this.input.left > 0) throw new MemcacheValueError(`there are ${this.input.left} bytes behind the end of the pickle`)
+    return value
+  }
+
+  /** Pushes what is no object. */
+  push(value: unknown): void {
+    this.#stack.push(value)
+  }
+
+  /** Pushes a new object. */
+  make(value: object): void {
+    this.#objects += 1
+    if (this.#objects > MOST_OBJECTS) throw new MemcacheValueError(`the pickle has more than ${MOST_OBJECTS} objects`)
+    this.#stack.push(value)
+  }
+
+  /** Pushes bytes, in memory of their own. */
+  makeBytes(bytes: Buffer): void {
+    this.make(Buffer.from(bytes))
+  }
+
+  /** What was pushed last, which stays. */
+  top(): unknown {
+    if (this.#stack.length === 0) throw new MemcacheValueError('the pickle takes more from its stack than it has put there')
+    return this.#stack[this.#stack.length - 1]
+  }
+
+  /** What was pushed last. */
+  pop(): unknown {
+    const value = this.top()
+    this.#stack.length -= 1
+    return value
+  }
+
+  /** Pushes the tuple of what was pushed last. */
+  makeTuple(length: number): void {
+    const items = Array.from({ length }, () => this.pop())
+    this.make(items.reverse())
+  }
+
+  /** Sets a mark. */
+  mark(): void {
+    this.#marked.push(this.#stack)
+    this.#stack = []
+  }
+
+  /** What was pushed since the last mark. */
+  sinceMark(): unknown[] {
+    const below = this.#marked.pop()
+    if (below === undefined) throw new MemcacheValueError('the pickle goes back to a mark that it has not set')
+    const above = this.#stack
+    this.#stack = below
+    return above
+  }
+
+  /** Drops what was pushed last, or the mark if nothing was since. */
+  drop(): void {
+    if (this.#stack.length === 0 && this.#marked.length > 0) this.sinceMark()
+    else this.pop()
+  }
+
+  /** Remembers what was pushed last. */
+  put(index: number): void {
+    this.#memo.set(index, this.top())
+  }
+
+  /** Remembers what was pushed last, behind all that is remembered. */
+  memoize(): void {
+    this.put(this.#memo.size)
+  }
+
+  /** Pushes what is remembered. */
+  get(index: number): void {
+    if (!this.#memo.has(index)) throw new MemcacheValueError(`the pickle refers to its value ${index}, which it does not have`)
+    this.push(this.#memo.get(index))
+  }
+
+  /** To the list that was pushed last. */
+  append(items: readonly unknown[]): void {
+    const list = this.top()
+    if (!Array.isArray(list)) throw new MemcacheValueError('the pickle appends to what is no list')
+    for (const item of items) list.push(item)
+  }
+
+  /** To the set that was pushed last. */
+  addItems(items: readonly unknown[]): void {
+    const set = this.top()
+    if (!(set instanceof Set)) throw new MemcacheValueError('the pickle adds to what is no set')
+    for (const item of items) set.add(item)
+  }
+
+  /** Keys and values in turn, to the dict that was pushed last. */
+  setItems(items: readonly unknown[]): void {
+    const dict = this.top()
+    if (!(dict instanceof Dict)) throw new MemcacheValueError('the pickle sets an item of what is no dict')
+    if (items.length % 2 !== 0) throw new MemcacheValueError('the pickle has a key without a value')
+    for (const item of items) dict.items.push(item)
+  }
+
+  /** Calls what was pushed before the last, with the last as its arguments. */
+  reduce(): void {
+    const args = this.pop()
+    const callable = this.pop()
+    if (!(callable instanceof Callable) || !Array.isArray(args)) throw new MemcacheValueError('the pickle calls what cannot be called')
+    this.make(callable.call(args, (amount) => this.#spend(amount)))
+  }
+
+  #spend(amount: number): void {
+    this.#budget -= amount
+    if (this.#budget < 0) throw new MemcacheValueError('the pickle makes more of its values than can be in it')
+  }
+}

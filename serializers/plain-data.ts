@@ -1,0 +1,84 @@
+/// <reference types="node" preserve="true" />
+import { Buffer } from 'node:buffer'
+import { isInteger } from '../lib/plain-values.ts'
+import { describe, flawOfArray, flawOfObject, isPlainObject, refuse, step } from './flaws.ts'
+
+/** What the formats of other languages can keep of JavaScript's values, and how they refuse the rest. */
+
+/** How deep values may be nested. Python and PHP have such bounds too. What contains itself is deeper, where that is not kept. */
+const MOST_LEVELS = 500
+
+/** What kind of value it is. An integer is a number that is safe as one, and not -0. */
+export type Kind = 'null' | 'boolean' | 'integer' | 'float' | 'bigint' | 'string' | 'bytes' | 'array' | 'object' | 'map' | 'set' | 'date'
+
+/** See {@link Kind}; `undefined` for what no format keeps: class instances, functions, what would lose some of its properties. */
+export function kindOf(value: unknown): Kind | undefined {
+  switch (typeof value) {
+    case 'number':
+      return isInteger(value) ? 'integer' : 'float'
+    case 'boolean':
+      return 'boolean'
+    case 'bigint':
+      return 'bigint'
+    case 'string':
+      return 'string'
+    case 'object':
+      return value === null ? 'null' : kindOfObject(value)
+    default:
+      return undefined
+  }
+}
+
+function kindOfObject(value: object): Kind | undefined {
+  if (Array.isArray(value)) return flawOfArray(value) === undefined ? 'array' : undefined
+  if (isPlainObject(value)) return flawOfObject(value) === undefined ? 'object' : undefined
+  if (Buffer.isBuffer(value)) return 'bytes'
+  switch (Object.getPrototypeOf(value)) {
+    case Map.prototype:
+      return 'map'
+    case Set.prototype:
+      return 'set'
+    case Date.prototype:
+      return 'date'
+    default:
+      return undefined
+  }
+}
+
+/** The properties of a plain object. One that is `undefined` is left out, and so reads the same. */
+export function propertiesOf(object: object): [name: string, value: unknown][] {
+  return Object.entries(object).filter(([, value]) => value !== undefined)
+}
+
+/** The way from a whole value to the part of it that is being written. */
+export class Path {
+  readonly #format: string
+  readonly #steps: (string | number)[] = []
+
+  /** `format`: its name in messages. */
+  constructor(format: string) {
+    this.#format = format
+  }
+
+  /** Writes a part of what is being written. @throws MemcacheValueError when that is too deep. */
+  into(key: string | number, write: () => void): void {
+    if (this.#steps.length === MOST_LEVELS) {
+      this.#steps.length = 1
+      this.refuse(`what is more than ${MOST_LEVELS} levels deep, or contains itself`)
+    }
+    this.#steps.push(key)
+    write()
+    this.#steps.pop()
+  }
+
+  /** @throws MemcacheValueError, always, with the way to what is being written. */
+  refuse(what: string): never {
+    refuse(this.#format, { what, path: this.#steps.map(step).reverse() })
+  }
+
+  /** Refuses a value that is of no known kind. */
+  refuseValue(value: unknown): never {
+    const flaw = Array.isArray(value) ? flawOfArray(value) : typeof value === 'object' && value !== null && isPlainObject(value) ? flawOfObject(value) : undefined
+    this.refuse(flaw ?? describe(value))
+  }
+}
