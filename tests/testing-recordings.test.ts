@@ -73,6 +73,7 @@ const PACKET_MASKS: Record<string, readonly [opcode: number, status: number]> = 
 }
 
 function masked(response: string, names: readonly string[] = []): string {
+  if (names.length === 0) return response
   if (response.startsWith('\x81')) return maskedPackets(response, names)
   return names.reduce((text, name) => {
     const mask = MASKS[name]
@@ -117,12 +118,13 @@ class Client {
     }
   }
 
-  /** Waits until as much came as is expected, and whether the connection is closed is as expected. */
-  async receive({ response, closed = false }: Step): Promise<string> {
+  /** Waits until what came is, masked, as expected, and whether the connection is closed is as expected. */
+  async receive({ response, closed = false }: Step, mask: (text: string) => string): Promise<string> {
     const deadline = Date.now() + 3000
-    while ((this.#received.length < response.length || this.closed !== closed) && Date.now() < deadline) await nextTurn()
+    const wanted = mask(response)
+    while ((mask(this.#received) !== wanted || this.closed !== closed) && Date.now() < deadline) await nextTurn()
     if (response === '' && !closed) await sleep(15)
-    const received = this.#received
+    const received = mask(this.#received)
     this.#received = ''
     return received
   }
@@ -150,9 +152,9 @@ async function replay(recording: Recording, port: number, wait: (milliseconds: n
     clients.set(step.conn ?? '', client)
     if (step.waitBeforeMs !== undefined) await wait(step.waitBeforeMs)
     await client.send(step.request, step.writes)
-    const response = await client.receive(step)
-    found.push({ response: masked(response, recording.volatile), closed: client.closed })
-    wanted.push({ response: masked(step.response, recording.volatile), closed: step.closed })
+    const mask = (text: string): string => masked(text, recording.volatile)
+    found.push({ response: await client.receive(step, mask), closed: client.closed })
+    wanted.push({ response: mask(step.response), closed: step.closed })
   }
   for (const client of clients.values()) {
     found.push(await client.finish())

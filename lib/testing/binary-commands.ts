@@ -1,54 +1,52 @@
 /// <reference types="node" preserve="true" />
 
-/** The commands of the binary protocol: what each opcode means, and what memcached 1.6.18 refuses, in its order. */
+/** The commands of the binary protocol: what each opcode means. The order of the checks is memcached 1.6.18's. */
 
-import { AUTH_CONTINUE, STATUS } from './binary-status.ts'
+import { saslList, saslStart, saslStep } from './binary-authentication.ts'
 import { binaryStatistics } from './binary-statistics.ts'
+import { STATUS } from './binary-status.ts'
 import { countRetrieval } from './counters.ts'
 import { CRLF_BYTES, MAX_KEY_LENGTH } from './item.ts'
 import type { BinaryCommand, BinaryContext } from './binary-command.ts'
 import type { BinaryReply, BinaryRequest } from './binary-packet.ts'
+import type { BinaryStatus } from './binary-status.ts'
 import type { StoreMode } from './item-store.ts'
-import type { SaslExchange, SaslOutcome } from './sasl.ts'
 
-const VERSION = 0x0b
-const SASL_LIST = 0x20
-const SASL_START = 0x21
-const SASL_STEP = 0x22
-/** What a connection may ask for that is not authenticated. */
-const ALWAYS_ALLOWED: readonly number[] = [VERSION, SASL_LIST, SASL_START, SASL_STEP]
-
-/** As exptime of a counter that is missing: do not create it. */
+/** With this exptime a counter that is missing is not created. */
 const NEVER_CREATE = 0xffffffff
-const MAX_MECHANISM_LENGTH = 32
 
-const COMMANDS: readonly (readonly [opcode: number, quiet: number | undefined, command: BinaryCommand])[] = [
-  [0x00, 0x09, retrieval({})],
-  [0x0c, 0x0d, retrieval({ key: true })],
-  [0x1c, undefined, retrieval({ touch: true, value: false })],
-  [0x1d, 0x1e, retrieval({ touch: true })],
-  [0x23, 0x24, retrieval({ touch: true, key: true })],
+const COUNT_FAILURES = {
+  NOT_FOUND: STATUS.notFound,
+  EXISTS: STATUS.exists,
+  NON_NUMERIC: STATUS.nonNumeric,
+  OUT_OF_MEMORY: STATUS.noRoomToGrow
+}
+
+const COMMANDS: readonly (readonly [opcode: number, quietOpcode: number | undefined, command: BinaryCommand])[] = [
+  [0x00, 0x09, retrieval({})], // get
+  [0x0c, 0x0d, retrieval({ withKey: true })], // getk
+  [0x1c, undefined, retrieval({ touch: true, withValue: false })], // touch
+  [0x1d, 0x1e, retrieval({ touch: true })], // gat
+  [0x23, 0x24, retrieval({ touch: true, withKey: true })], // gatk
   [0x01, 0x11, storage('set')],
   [0x02, 0x12, storage('add')],
   [0x03, 0x13, storage('replace')],
   [0x0e, 0x19, storage('append')],
   [0x0f, 0x1a, storage('prepend')],
   [0x04, 0x14, { key: 'needed', run: runDelete }],
-  [0x05, 0x15, counting(false)],
-  [0x06, 0x16, counting(true)],
-  [0x08, 0x18, { extras: [0, 4], key: 'none', run: runFlush }],
+  [0x05, 0x15, counting('up')],
+  [0x06, 0x16, counting('down')],
+  [0x08, 0x18, { key: 'none', extras: [0, 4], run: runFlush }],
   [0x07, 0x17, { key: 'none', run: runQuit }],
   [0x0a, undefined, { key: 'none', run: runNoop }],
-  [VERSION, undefined, { key: 'none', run: runVersion }],
+  [0x0b, undefined, { key: 'none', open: true, run: runVersion }],
   [0x10, undefined, binaryStatistics],
-  [SASL_LIST, undefined, { key: 'none', run: runSaslList }],
-  [SASL_START, undefined, { key: 'needed', value: true, run: authentication((sasl, mechanism, response) => sasl.start(mechanism, response)) }],
-  [SASL_STEP, undefined, { key: 'needed', value: true, run: authentication((sasl, _, response) => sasl.step(response)) }]
+  [0x20, undefined, saslList],
+  [0x21, undefined, saslStart],
+  [0x22, undefined, saslStep]
 ]
 
-interface Entry { readonly command: BinaryCommand; readonly quiet: boolean }
-
-const entries = new Map<number, Entry>()
+const entries = new Map<number, { readonly command: BinaryCommand; readonly quiet: boolean }>()
 for (const [opcode, quietOpcode, command] of COMMANDS) {
   entries.set(opcode, { command, quiet: false })
   if (quietOpcode !== undefined) entries.set(quietOpcode, { command, quiet: true })
@@ -56,77 +54,75 @@ for (const [opcode, quietOpcode, command] of COMMANDS) {
 
 /** Runs one request: its reply is queued, or the session is set to take the value behind it. */
 export function runRequest(session: BinaryContext, request: BinaryRequest): void {
-  const { sasl } = session
-  if (request.valueLength < 0) {
-    session.fail(request, STATUS.unknownCommand)
-    session.close()
-    return
-  }
-  if (sasl !== undefined && !sasl.authenticated && !ALWAYS_ALLOWED.includes(request.opcode)) {
-    session.fail(request, STATUS.authFailure)
-    session.close()
-    return
-  }
   const entry = entries.get(request.opcode)
-  if (request.key.length > MAX_KEY_LENGTH || (entry !== undefined && !fits(entry.command, request))) {
-    session.fail(request, STATUS.invalid)
+  const fault = fatalFault(session, request, entry?.command)
+  if (fault !== undefined) {
+    session.fail(request, fault)
     session.close()
-    return
+  } else if (entry !== undefined) {
+    entry.command.run(session, request, entry.quiet)
+  } else {
+    // memcached drops the whole body, though extras and key are used by now: so much is lost of what follows.
+    session.fail(request, STATUS.unknownCommand, request.extras.length + request.key.length + request.valueLength || undefined)
   }
-  if (entry === undefined) runUnknown(session, request)
-  else entry.command.run(session, request, entry.quiet)
 }
 
-function fits({ extras = [0], key, value = false }: BinaryCommand, request: BinaryRequest): boolean {
-  return extras.includes(request.extras.length) && (key === 'optional' || (key === 'needed') === (request.key !== ''))
+/** What is wrong with a request behind which the connection ends. */
+function fatalFault({ sasl }: BinaryContext, request: BinaryRequest, command: BinaryCommand | undefined): BinaryStatus | undefined {
+  if (request.valueLength < 0) return STATUS.unknownCommand
+  if (sasl?.authenticated === false && command?.open !== true) return STATUS.authFailure
+  if (request.key.length > MAX_KEY_LENGTH || (command !== undefined && !fits(request, command))) return STATUS.invalid
+  return undefined
+}
+
+function fits(request: BinaryRequest, { key, extras = [0], value = false }: BinaryCommand): boolean {
+  return extras.includes(request.extras.length)
+    && (key === 'optional' || (key === 'needed') === (request.key !== ''))
     && (value || request.valueLength === 0)
 }
 
-/** memcached drops the whole body behind extras and key, although it has used those: packets that follow are lost. */
-function runUnknown(session: BinaryContext, request: BinaryRequest): void {
-  session.fail(request, STATUS.unknownCommand, request.extras.length + request.key.length + request.valueLength)
-}
-
-function retrieval({ touch = false, key = false, value = true }: { touch?: boolean; key?: boolean; value?: boolean }): BinaryCommand {
+/** With `touch`, extras: the exptime. */
+function retrieval({ touch = false, withKey = false, withValue = true }: { touch?: boolean; withKey?: boolean; withValue?: boolean }): BinaryCommand {
   return {
-    ...(touch ? { extras: [4], value: true } : {}),
     key: 'needed',
+    extras: [touch ? 4 : 0],
+    value: touch,
     run(session, request, quiet) {
       const { store, settings, prefixes } = session.engine
-      const item = touch ? store.touch(request.key, store.lifetimes.expiry(request.extras.readUInt32BE(0))) : store.fetch(request.key)
-      if (settings.detailEnabled) prefixes.countGet(request.key, item !== undefined)
+      const { key, extras } = request
+      const item = touch ? store.touch(key, store.lifetimes.expiry(extras.readUInt32BE(0))) : store.fetch(key)
+      if (settings.detailEnabled) prefixes.countGet(key, item !== undefined)
       countRetrieval(store.counters, item?.slab.counters, touch)
       if (item !== undefined) {
-        session.reply(request, {
-          flags: item.flags,
-          cas: item.cas,
-          key: key ? request.key : undefined,
-          value: value ? item.data.subarray(0, -CRLF_BYTES) : undefined
-        })
+        const value = withValue ? item.data.subarray(0, -CRLF_BYTES) : undefined
+        session.reply(request, { flags: item.flags, key: withKey ? key : undefined, value, cas: item.cas })
         session.hold(item)
       } else if (!quiet) {
-        if (key) session.reply(request, { status: STATUS.notFound.code, key: request.key })
+        if (withKey) session.reply(request, { status: STATUS.notFound.code, key })
         else session.fail(request, STATUS.notFound)
       }
     }
   }
 }
 
-/** set, add and replace have flags and exptime as extras; with a cas id all three replace exactly that item. */
+/** Extras: flags and exptime, unless it joins values. With a cas id set, add and replace are one: they change that very item. */
 function storage(mode: StoreMode): BinaryCommand {
   const joins = mode === 'append' || mode === 'prepend'
-  const notStored = mode === 'add' ? STATUS.exists : mode === 'replace' ? STATUS.notFound : STATUS.notStored
+  const failures = {
+    EXISTS: STATUS.exists,
+    NOT_FOUND: STATUS.notFound,
+    NOT_STORED: mode === 'add' ? STATUS.exists : mode === 'replace' ? STATUS.notFound : STATUS.notStored
+  }
   return {
-    extras: [joins ? 0 : 8],
     key: 'needed',
+    extras: [joins ? 0 : 8],
     value: true,
     run(session, request, quiet) {
       const { store, settings, prefixes } = session.engine
       const { key, extras, valueLength } = request
+      const [flags, exptime] = joins ? [0, 0] : [extras.readUInt32BE(0), extras.readUInt32BE(4)]
       if (settings.detailEnabled) prefixes.countSet(key)
-      const flags = joins ? 0 : extras.readUInt32BE(0)
-      const expiresAt = joins ? 0 : store.lifetimes.expiry(extras.readUInt32BE(4))
-      const item = store.allocate(key, flags, expiresAt, valueLength)
+      const item = store.allocate(key, flags, store.lifetimes.expiry(exptime), valueLength)
       if (typeof item === 'string') {
         session.fail(request, item === 'too large' ? STATUS.tooLarge : STATUS.noRoomForItem, valueLength)
         if (mode === 'set') store.discard(key)
@@ -135,19 +131,9 @@ function storage(mode: StoreMode): BinaryCommand {
       const cas = settings.casEnabled ? request.cas : 0n
       session.upload(item, () => {
         item.slab.counters.cmd_set++
-        switch (store.store(cas === 0n || joins ? mode : 'cas', item, cas)) {
-          case 'STORED':
-            if (!quiet) session.reply(request, { cas: item.cas })
-            break
-          case 'EXISTS':
-            session.fail(request, STATUS.exists)
-            break
-          case 'NOT_FOUND':
-            session.fail(request, STATUS.notFound)
-            break
-          case 'NOT_STORED':
-            session.fail(request, notStored)
-        }
+        const status = store.store(cas === 0n || joins ? mode : 'cas', item, cas)
+        if (status !== 'STORED') session.fail(request, failures[status])
+        else if (!quiet) session.reply(request, { cas: item.cas })
       })
     }
   }
@@ -155,12 +141,13 @@ function storage(mode: StoreMode): BinaryCommand {
 
 function runDelete(session: BinaryContext, request: BinaryRequest, quiet: boolean): void {
   const { store, settings, prefixes } = session.engine
-  if (settings.detailEnabled) prefixes.countDelete(request.key)
-  const item = store.peek(request.key)
+  const { key, cas } = request
+  if (settings.detailEnabled) prefixes.countDelete(key)
+  const item = store.peek(key)
   if (item === undefined) {
     store.counters.delete_misses++
     session.fail(request, STATUS.notFound)
-  } else if (request.cas !== 0n && request.cas !== BigInt(item.cas)) {
+  } else if (cas !== 0n && cas !== BigInt(item.cas)) {
     session.fail(request, STATUS.exists)
   } else {
     item.slab.counters.delete_hits++
@@ -169,53 +156,29 @@ function runDelete(session: BinaryContext, request: BinaryRequest, quiet: boolea
   }
 }
 
-/** Extras: delta and the value of a counter to be created, 8 bytes each, and its exptime. */
-function counting(down: boolean): BinaryCommand {
+/** Extras: the delta; the value of a counter that has to be created, and its exptime. */
+function counting(direction: 'up' | 'down'): BinaryCommand {
+  const down = direction === 'down'
   return {
-    extras: [20],
     key: 'needed',
+    extras: [20],
     run(session, request, quiet) {
       const { store } = session.engine
       const { key, extras, cas } = request
-      const result = store.count(key, extras.readBigUInt64BE(0), down, cas)
-      switch (result) {
-        case 'NON_NUMERIC':
-          session.fail(request, STATUS.nonNumeric)
-          break
-        case 'EXISTS':
-          session.fail(request, STATUS.exists)
-          break
-        case 'OUT_OF_MEMORY':
-          session.fail(request, STATUS.noRoomToGrow)
-          break
-        case 'NOT_FOUND':
-          if (extras.readUInt32BE(16) !== NEVER_CREATE) {
-            createCounter(session, request, quiet)
-            break
-          }
-          if (down) store.counters.decr_misses++
-          else store.counters.incr_misses++
-          session.fail(request, STATUS.notFound)
-          break
-        default:
-          if (!quiet) session.reply(request, counted(result.value, result.item.cas))
+      const [delta, initial, exptime] = [extras.readBigUInt64BE(0), extras.readBigUInt64BE(8), extras.readUInt32BE(16)]
+      const result = store.count(key, delta, down, cas)
+      if (typeof result !== 'string') {
+        if (!quiet) session.reply(request, counted(result.value, result.item.cas))
+      } else if (result === 'NOT_FOUND' && exptime !== NEVER_CREATE) {
+        const item = store.createCounter(key, initial, store.lifetimes.expiry(exptime))
+        if (item === undefined) session.fail(request, STATUS.noRoomForCounter)
+        else if (!quiet) session.reply(request, counted(initial, item.cas))
+      } else {
+        if (result === 'NOT_FOUND') store.counters[down ? 'decr_misses' : 'incr_misses']++
+        session.fail(request, COUNT_FAILURES[result])
       }
     }
   }
-}
-
-function createCounter(session: BinaryContext, request: BinaryRequest, quiet: boolean): void {
-  const { store } = session.engine
-  const initial = request.extras.readBigUInt64BE(8)
-  const digits = String(initial)
-  const item = store.allocate(request.key, 0, store.lifetimes.expiry(request.extras.readUInt32BE(16)), digits.length)
-  if (typeof item === 'string') {
-    session.fail(request, STATUS.noRoomForCounter)
-    return
-  }
-  item.data.write(`${digits}\r\n`, 'latin1')
-  store.link(item)
-  if (!quiet) session.reply(request, counted(initial, item.cas))
 }
 
 function counted(count: bigint, cas: number): BinaryReply {
@@ -224,7 +187,7 @@ function counted(count: bigint, cas: number): BinaryReply {
   return { value, cas }
 }
 
-/** Extras: the delay, if there are any. */
+/** Extras: the delay, if any. */
 function runFlush(session: BinaryContext, request: BinaryRequest, quiet: boolean): void {
   const { store, settings } = session.engine
   if (!settings.flushEnabled) {
@@ -236,6 +199,12 @@ function runFlush(session: BinaryContext, request: BinaryRequest, quiet: boolean
   if (!quiet) session.reply(request)
 }
 
+function runQuit(session: BinaryContext, request: BinaryRequest, quiet: boolean): void {
+  if (!quiet) session.reply(request)
+  session.flush()
+  session.close()
+}
+
 function runNoop(session: BinaryContext, request: BinaryRequest): void {
   session.reply(request)
   session.flush()
@@ -243,53 +212,4 @@ function runNoop(session: BinaryContext, request: BinaryRequest): void {
 
 function runVersion(session: BinaryContext, request: BinaryRequest): void {
   session.reply(request, { value: session.engine.settings.version })
-}
-
-function runQuit(session: BinaryContext, request: BinaryRequest, quiet: boolean): void {
-  if (!quiet) session.reply(request)
-  session.flush()
-  session.close()
-}
-
-function runSaslList(session: BinaryContext, request: BinaryRequest): void {
-  if (session.sasl === undefined) session.fail(request, STATUS.unknownCommand)
-  else session.reply(request, { value: session.sasl.list() })
-}
-
-/** The key is the mechanism's name, the value what the client says; an item's memory holds it meanwhile. */
-function authentication(advance: (sasl: SaslExchange, mechanism: string, response: string) => SaslOutcome): BinaryCommand['run'] {
-  return (session, request) => {
-    const { sasl } = session
-    const { store } = session.engine
-    if (sasl === undefined) {
-      session.fail(request, STATUS.unknownCommand, request.valueLength)
-      return
-    }
-    if (request.key.length > MAX_MECHANISM_LENGTH) {
-      session.fail(request, STATUS.invalid, request.valueLength)
-      return
-    }
-    const item = store.allocate(request.key, 0, 0, request.valueLength)
-    if (typeof item === 'string' || store.slabs.isChunked(item.size)) {
-      if (typeof item !== 'string') store.release(item)
-      session.fail(request, STATUS.outOfMemory, request.valueLength)
-      return
-    }
-    session.upload(item, () => {
-      store.release(item)
-      const outcome = advance(sasl, request.key, item.data.toString('latin1', 0, request.valueLength))
-      if (typeof outcome !== 'string') {
-        session.reply(request, { status: AUTH_CONTINUE, value: outcome.challenge })
-        session.flush()
-        return
-      }
-      store.counters.auth_cmds++
-      if (outcome === 'authenticated') {
-        session.reply(request, { value: 'Authenticated' })
-      } else {
-        store.counters.auth_errors++
-        session.fail(request, STATUS.authFailure)
-      }
-    })
-  }
 }

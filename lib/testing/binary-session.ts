@@ -4,7 +4,7 @@ import { runRequest } from './binary-commands.ts'
 import { readRequest, replyHead } from './binary-packet.ts'
 import { CommandSession } from './command-session.ts'
 import { CRLF_BYTES } from './item.ts'
-import { SaslExchange } from './sasl.ts'
+import { Sasl } from './sasl.ts'
 import type { BinaryContext } from './binary-command.ts'
 import type { BinaryReply, BinaryRequest } from './binary-packet.ts'
 import type { BinaryStatus } from './binary-status.ts'
@@ -13,12 +13,12 @@ import type { Engine, Peer } from './session.ts'
 
 /** The binary protocol on one connection: commands are packets, and what they mean is in binary-commands.ts. */
 export class BinarySession extends CommandSession implements BinaryContext {
-  readonly sasl: SaslExchange | undefined
+  readonly sasl: Sasl | undefined
 
   constructor(engine: Engine, peer: Peer) {
     super(engine, peer)
     const { auth } = engine.settings
-    if (auth !== undefined) this.sasl = new SaslExchange(auth)
+    if (auth !== undefined) this.sasl = new Sasl(auth)
   }
 
   reply({ opcode, opaque }: BinaryRequest, reply: BinaryReply = {}): void {
@@ -27,12 +27,11 @@ export class BinarySession extends CommandSession implements BinaryContext {
     if (reply.value !== undefined) replies.write(reply.value)
   }
 
-  fail(request: BinaryRequest, { code, text }: BinaryStatus, drop = 0): void {
+  fail(request: BinaryRequest, { code, text }: BinaryStatus, drop?: number): void {
     this.reply(request, { status: code, value: text })
-    // To memcached a length of 2 GiB and more is negative.
-    const bytes = drop | 0
-    if (bytes > 0) this.swallow(bytes)
-    else this.flush()
+    if (drop === undefined) this.flush()
+    // To memcached a length of 2 GiB and more is negative, and nothing is dropped.
+    else this.swallow(drop | 0)
   }
 
   upload(item: Item, complete: () => void): void {

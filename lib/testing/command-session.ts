@@ -125,7 +125,10 @@ export abstract class CommandSession implements Session, CommandContext {
   }
 
   #letGo(): void {
-    for (const item of this.#held) item.holds--
+    for (const item of this.#held) {
+      item.holds--
+      this.engine.store.release(item)
+    }
     this.#held = []
   }
 }

@@ -1,8 +1,8 @@
 /// <reference types="node" preserve="true" />
 
 /**
- * `ermc/testing`: a memcached in this process, for tests, demos and benchmarks. It speaks the text protocol as
- * memcached 1.6.18 does, byte for byte, and has switches for the faults that a client must survive.
+ * `ermc/testing`: a memcached in this process, for tests, demos and benchmarks. It speaks the text, meta and
+ * binary protocols as memcached 1.6.18 does, byte for byte, and has switches for the faults that a client must survive.
  *
  *     await using server = await startServer()
  *     await using client = new Client(server.url)

@@ -91,9 +91,9 @@ export class ItemStore {
     }
   }
 
-  /** Gives back the room of an item that was not stored. */
+  /** Gives back the room of an item that is not in the cache, unless a reply still needs it. */
   release(item: Item): void {
-    if (!item.linked) this.slabs.give(item.slab, item.size)
+    if (!item.linked && item.holds === 0) this.slabs.give(item.slab, item.size)
   }
 
   /** The item under `key`, unless it expired or was flushed; no use of it is recorded. */
@@ -164,7 +164,7 @@ export class ItemStore {
     this.#items.delete(item.key)
     item.slab.items.delete(item)
     this.#bytes -= item.size
-    this.slabs.give(item.slab, item.size)
+    this.release(item)
   }
 
   /** Takes out what is under `key`: better a miss than a value that was to be overwritten. */
@@ -205,6 +205,16 @@ export class ItemStore {
     longer.data.write(`${digits}\r\n`, 'latin1')
     this.#replace(item, longer)
     return { value, item: longer, grew: true }
+  }
+
+  /** A new counter under `key`, where there is no item; `undefined` when there is no room for it. */
+  createCounter(key: string, value: bigint, expiresAt: number): Item | undefined {
+    const digits = String(value)
+    const item = this.allocate(key, 0, expiresAt, digits.length)
+    if (typeof item === 'string') return undefined
+    item.data.write(`${digits}\r\n`, 'latin1')
+    this.link(item)
+    return item
   }
 
   /** `flush_all`: everything there at `exptime` is gone from then on; 0 and less is now. */

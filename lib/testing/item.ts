@@ -34,7 +34,7 @@ export interface Item {
   stale: boolean
   tokenSent: boolean
   linked: boolean
-  /** Replies that refer to it and were not sent yet: meanwhile a counter is not rewritten in place. */
+  /** Replies that refer to it and were not sent yet: meanwhile it keeps its value, and its room. */
   holds: number
   /** Bytes that memcached would use for it, and the class that they come from. */
   readonly size: number

@@ -245,15 +245,9 @@ function runMetaArithmetic(session: TextContext, words: Words): void {
 
 function createCounter(session: TextContext, words: Words, flags: MetaFlags): void {
   const { store } = session.engine
-  const digits = String(flags.initial)
-  const item = store.allocate(flags.key, 0, 0, digits.length)
-  if (typeof item === 'string') {
-    session.fail('SERVER_ERROR Out of memory allocating new item')
-    return
-  }
-  item.data.write(`${digits}\r\n`, 'latin1')
-  store.link(item)
-  answerCount(session, words, flags, { digits, item, grew: false, created: true })
+  const item = store.createCounter(flags.key, flags.initial, 0)
+  if (item === undefined) session.fail('SERVER_ERROR Out of memory allocating new item')
+  else answerCount(session, words, flags, { digits: String(flags.initial), item, grew: false, created: true })
 }
 
 interface Counted { readonly digits: string; readonly item: Item; readonly grew: boolean; readonly created: boolean }

@@ -1,76 +1,76 @@
 /// <reference types="node" preserve="true" />
 
-/** SASL as memcached has it from Cyrus, with the mechanisms PLAIN and CRAM-MD5. */
+/** SASL as memcached has it from Cyrus, with the mechanisms PLAIN and CRAM-MD5. Strings are latin1, one character a byte. */
 
 import { createHmac, randomInt } from 'node:crypto'
 import { hostname } from 'node:os'
 
-/** How a message from the client was taken: the exchange is over, or goes on behind a challenge. */
+/** How a message of the client was taken: it is the last one, or there is a challenge to answer. */
 export type SaslOutcome = 'authenticated' | 'refused' | { readonly challenge: string }
 
-/** Checks what the client answers to a challenge. */
-type Check = (response: string) => boolean
-/** Begins an exchange; all strings are latin1, one character a byte. `undefined` refuses. */
-type Mechanism = (users: ReadonlyMap<string, string>) => { readonly challenge: string; readonly check: Check; readonly clientFirst: boolean }
+/** One run of a mechanism. With no challenge to wait for, the client may answer in its first message. */
+interface Exchange { readonly challenge: string; readonly check: (response: string) => boolean }
+type Mechanism = (users: ReadonlyMap<string, string>) => Exchange
 
 const mechanisms = new Map<string, Mechanism>([['PLAIN', plain], ['CRAM-MD5', cramMd5]])
 
-/** One connection's authentication. */
-export class SaslExchange {
+/** The authentication of one connection. */
+export class Sasl {
   authenticated = false
   #users: ReadonlyMap<string, string>
-  #check: Check | undefined
-  /** Cyrus takes nothing more once it has succeeded. */
+  #exchange: Exchange | undefined
+  /** Cyrus has one success to give, and refuses whatever comes after it. */
   #done = false
 
   constructor(users: ReadonlyMap<string, string>) {
     this.#users = users
   }
 
-  /** The mechanisms, by their names. Whoever asks is no longer authenticated. */
+  /** The names of the mechanisms. Whoever asks is not authenticated any more. */
   list(): string {
     this.authenticated = false
     return [...mechanisms.keys()].join(' ')
   }
 
-  /** Begins, with the client's first message, or '' when it sent none. */
-  start(mechanism: string, response: string): SaslOutcome {
+  /** Begins anew; '' is no message. */
+  start(mechanism: string, message: string): SaslOutcome {
     this.authenticated = false
-    this.#check = undefined
-    const begin = this.#done ? undefined : mechanisms.get(mechanism.toUpperCase())
-    if (begin === undefined) return 'refused'
-    const { challenge, check, clientFirst } = begin(this.#users)
-    this.#check = check
-    if (response === '') return { challenge }
-    return clientFirst ? this.step(response) : 'refused'
+    this.#exchange = this.#done ? undefined : mechanisms.get(mechanism.toUpperCase())?.(this.#users)
+    if (this.#exchange === undefined) return 'refused'
+    const { challenge } = this.#exchange
+    if (message === '') return { challenge }
+    return challenge === '' ? this.step(message) : 'refused'
   }
 
-  /** Goes on, with the answer to the challenge. */
-  step(response: string): SaslOutcome {
-    this.authenticated = this.#check?.(response) ?? false
-    this.#check = undefined
+  /** Takes the answer to the challenge. */
+  step(message: string): SaslOutcome {
+    this.authenticated = this.#exchange?.check(message) ?? false
+    this.#exchange = undefined
     this.#done ||= this.authenticated
     return this.authenticated ? 'authenticated' : 'refused'
   }
 }
 
-/** `[<authorization id>] NUL <user> NUL <password>`: nobody may act as another. */
-function plain(users: ReadonlyMap<string, string>): ReturnType<Mechanism> {
-  const check: Check = (response) => {
-    const [identity, user, password, ...more] = response.split('\0')
-    return user !== undefined && password !== undefined && more.length === 0
-      && (identity === '' || identity === user) && users.get(user) === password
+/** `[<identity>] NUL <user> NUL <password>`: nobody may act as another. */
+function plain(users: ReadonlyMap<string, string>): Exchange {
+  return {
+    challenge: '',
+    check(response) {
+      const [identity, user = '', password, ...more] = response.split('\0')
+      return more.length === 0 && (identity === '' || identity === user) && password !== undefined && users.get(user) === password
+    }
   }
-  return { challenge: '', check, clientFirst: true }
 }
 
-/** `<user> <digest>`, the digest being that of the challenge, keyed with the password. */
-function cramMd5(users: ReadonlyMap<string, string>): ReturnType<Mechanism> {
+/** `<user> <digest>`: the challenge's digest, keyed with the password. */
+function cramMd5(users: ReadonlyMap<string, string>): Exchange {
   const challenge = `<${randomInt(2 ** 32)}.${process.pid}@${hostname()}>`
-  const check: Check = (response) => {
-    const [, user = '', digest] = /^(.*) ([0-9a-f]{32})$/s.exec(response) ?? []
-    const password = users.get(user)
-    return password !== undefined && digest === createHmac('md5', Buffer.from(password, 'latin1')).update(challenge).digest('hex')
+  return {
+    challenge,
+    check(response) {
+      const [, user = '', digest] = /^(.*) ([0-9a-f]{32})$/s.exec(response) ?? []
+      const password = users.get(user)
+      return password !== undefined && digest === createHmac('md5', Buffer.from(password, 'latin1')).update(challenge).digest('hex')
+    }
   }
-  return { challenge, check, clientFirst: false }
 }

@@ -41,7 +41,7 @@ export interface TestServer extends AsyncDisposable {
   dropConnections(options?: { readonly reset?: boolean }): void
   /**
    * Sends these bytes in place of the next reply, whichever connection it is for. The command itself is run. Repeated
-   * calls replace that many replies; a command without a reply (`noreply`) uses none up. A string is sent as latin1.
+   * calls replace that many replies; a command without a reply (`noreply`, a quiet one) uses none up. A string is sent as latin1.
    */
   garble(bytes: Buffer | string): void
   /** Holds every batch of replies back for this many milliseconds from now on, order kept; 0 ends that. */
