@@ -1,16 +1,17 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { clause, type Clause } from './clause.ts'
 import { misbehaviours } from './faulty-server.ts'
-import { rejects } from './rejection.ts'
+import { later, rejects } from './rejection.ts'
 
 const OVERLOAD = { name: 'MemcacheOverloadError', sent: false }
+const CLOSED = { name: 'MemcacheClosedError' }
 
 /** maxPending and maxPendingBytes: memory does not grow without bound while a server does not answer. */
 export const bounds: readonly Clause[] = [
   clause('past maxPending a call rejects with MemcacheOverloadError, at once', ['server', 'get', 'set'], async ({ make, key, faulty }) => {
     const server = await faulty(misbehaviours.silent)
     const client = make({ ...server.address, maxPending: 3 })
-    const pending = [client.get(key()), client.set(key(), 1), client.get(key())].map((call) => rejects(call, { name: 'MemcacheClosedError' }))
+    const pending = [client.get(key()), client.set(key(), 1), client.get(key())].map((call) => later(rejects(call, CLOSED)))
     await rejects(client.get(key()), { ...OVERLOAD, command: 'get' })
     await rejects(client.set(key(), 1), { ...OVERLOAD, command: 'set' })
     await client.close()
@@ -20,9 +21,9 @@ export const bounds: readonly Clause[] = [
   clause('past maxPendingBytes a call rejects with MemcacheOverloadError, at once', ['server', 'get', 'set'], async ({ make, key, faulty }) => {
     const server = await faulty(misbehaviours.silent)
     const client = make({ ...server.address, maxPendingBytes: 2000 })
-    const pending = rejects(client.set(key(), 'v'.repeat(1500)), { name: 'MemcacheClosedError' })
+    const pending = later(rejects(client.set(key(), 'v'.repeat(1500)), CLOSED))
     await rejects(client.set(key(), 'v'.repeat(1500)), { ...OVERLOAD, command: 'set' })
-    const small = rejects(client.get(key()), { name: 'MemcacheClosedError' })
+    const small = later(rejects(client.get(key()), CLOSED))
     await client.close()
     await Promise.all([pending, small])
   }),

@@ -4,7 +4,7 @@ import type { Client } from '../../index.ts'
 import { CALLS, COMMANDS, CONCERNS_ALL } from './calls.ts'
 import { clause, type Clause, type Scene } from './clause.ts'
 import { misbehaviours } from './faulty-server.ts'
-import { rejects } from './rejection.ts'
+import { later, rejects } from './rejection.ts'
 
 const CLOSED = { name: 'MemcacheClosedError' }
 
@@ -49,7 +49,7 @@ export const connecting: readonly Clause[] = [
     const server = await faulty(misbehaviours.silent)
     const client = make(server.address)
     await client.connect()
-    const calls = [client.get(key()), client.set(key(), 'v'), client.get(key())].map((call) => rejects(call, { ...CLOSED, sent: true }))
+    const calls = [client.get(key()), client.set(key(), 'v'), client.get(key())].map((call) => later(rejects(call, { ...CLOSED, sent: true })))
     while (server.received === 0) await nextTurn()
     await client.close()
     await Promise.all(calls)
@@ -81,8 +81,8 @@ export const connecting: readonly Clause[] = [
     await client.set(k, 'v')
     await nextTurn()
     const events = record(client)
-    const pending = [client.get(k), client.get(k)]
-    const again = client.connect({ reconnect: true })
+    const pending = [client.get(k), client.get(k)].map(later)
+    const again = later(client.connect({ reconnect: true }))
     for (const call of pending) await rejects(call, { ...CLOSED, command: 'get' })
     await again
     equal(client.isConnected(), true)
@@ -108,9 +108,5 @@ function record(client: Client): string[] {
 /** A call of every command that the subject has and that harms nobody else, all in this turn. */
 function called(client: Client, key: Scene['key'], has: Scene['has']): { command: string; call: Promise<unknown> }[] {
   const harmless = COMMANDS.filter((command) => has(command) && (has('own server') || !CONCERNS_ALL.includes(command)))
-  return harmless.map((command) => {
-    const call = CALLS[command](client, key(command))
-    call.catch(() => {}) // it is looked at when its turn comes
-    return { command, call }
-  })
+  return harmless.map((command) => ({ command, call: later<unknown>(CALLS[command](client, key(command))) }))
 }

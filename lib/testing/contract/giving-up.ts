@@ -1,10 +1,10 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { clause, type Clause } from './clause.ts'
 import { misbehaviours } from './faulty-server.ts'
-import { rejection, rejects } from './rejection.ts'
+import { later, rejection, rejects } from './rejection.ts'
 
 /** How long anything may take beyond its deadline on a machine that is busy: milliseconds. */
-const PATIENCE = 3000
+const PATIENCE = 2500
 
 /** Callers that do not wait any longer: by their deadline or their signal. */
 export const givingUp: readonly Clause[] = [
@@ -25,9 +25,8 @@ export const givingUp: readonly Clause[] = [
     const k = key()
     const reason = new Error('no longer wanted')
     const signal = AbortSignal.abort(reason)
-    for (const call of [client.set(k, 'v', { signal }), client.setMulti([[k, 'v']], { signal }), client.get(k, { signal }), client.getMulti([k], { signal })]) {
-      equal(await rejection(call), reason)
-    }
+    const calls = [client.set(k, 'v', { signal }), client.setMulti([[k, 'v']], { signal }), client.get(k, { signal }), client.getMulti([k], { signal })]
+    for (const error of await Promise.all(calls.map((call) => rejection(call)))) equal(error, reason)
     equal(await client.get(k), undefined)
   }),
 
@@ -36,7 +35,7 @@ export const givingUp: readonly Clause[] = [
     await client.connect()
     const reason = new Error('changed my mind')
     const controller = new AbortController()
-    const call = rejection(client.set(k, 'v', { signal: controller.signal }))
+    const call = later(rejection(client.set(k, 'v', { signal: controller.signal })))
     controller.abort(reason)
     equal(await call, reason)
     equal(await client.get(k), undefined)
@@ -50,11 +49,11 @@ export const givingUp: readonly Clause[] = [
       const controller = new AbortController()
       const { signal } = controller
       const reason = new Error(`aborted for the ${time}th time`)
-      const aborted = [client.get(a, { signal }), client.getMulti([a, b], { signal }), client.set(`${b}:${time}`, time, { signal })].map((call) => rejection(call))
-      const kept = client.get(b)
+      const aborted = [client.get(a, { signal }), client.getMulti([a, b], { signal }), client.set(`${b}:${time}`, time, { signal })].map((call) => later(rejection(call)))
+      const kept = later(client.get(b))
       await new Promise((resolve) => process.nextTick(resolve)) // they are written, and no reply has been read yet
       controller.abort(reason)
-      const next = client.get(b)
+      const next = later(client.get(b))
       deepEqual(await Promise.all(aborted), [reason, reason, reason])
       deepEqual([await kept, await next, await client.delete(key())], ['B', 'B', false])
     }

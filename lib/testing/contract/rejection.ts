@@ -40,6 +40,12 @@ export async function rejection(call: Promise<unknown>, what = 'the call'): Prom
   throw new AssertionError({ message: `${what} did not reject, but gave ${inspect(value)}` })
 }
 
+/** A promise that is looked at later: until then it is nobody's unhandled rejection. */
+export function later<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
+
 /** MemcacheKeyError: ERR_MEMCACHE_KEY. */
 function codeOf(name: string): string {
   const [words = ''] = name.split(/Error$/)
