@@ -2,8 +2,7 @@ import { Buffer } from 'node:buffer'
 import t from 'tap'
 import { text, textProtocol } from '../drivers/text.ts'
 import { ByteReader } from '../lib/byte-reader.ts'
-import type { Item, Op, Reply, Request, StoreMode } from '../lib/commands.ts'
-import { more } from '../lib/driver.ts'
+import type { Op, Reply, Request } from '../lib/commands.ts'
 import {
   MemcacheAuthError,
   MemcacheClientError,
@@ -12,53 +11,21 @@ import {
   MemcacheServerError,
   MemcacheUnsupportedError,
 } from '../lib/errors.ts'
-import { encoded, exchangeOf } from './support/exchanges.ts'
+import { decoded, encoded, EVERY as COMMON, exchangeOf, item, LONGEST_VALUE, misreadCuts, MODES, multi, plain, requests, store } from './support/exchanges.ts'
 
 /** The text protocol as what it is: functions from requests to bytes, and from bytes to replies. */
 
-const MAX = 1_000_000
+const { get, gets, incr, touch, flush, stats, version } = requests
+const del = requests.delete
+const verbosity: Request<'verbosity'> = { op: 'verbosity', level: 1 }
+const EVERY: readonly Request[] = [...COMMON, verbosity]
 
 function encode<O extends Op>(request: Request<O>): string {
   return encoded(textProtocol, request)
 }
 
-/** The reply in these bytes, which have to hold it to the last byte and nothing else. */
-function decode<O extends Op>(request: Request<O>, bytes: string | Buffer): Reply<O> {
-  const reader = new ByteReader()
-  reader.feed(Buffer.from(bytes as string, 'latin1'))
-  const fold = exchangeOf(textProtocol, request).decode(request, 0)
-  for (;;) {
-    const frame = textProtocol.frame(reader, MAX)
-    if (frame === undefined) throw new Error(`no whole reply in ${JSON.stringify(bytes)}`)
-    const reply = fold(frame)
-    if (reply === more) continue
-    if (reader.start !== reader.end) throw new Error(`bytes behind the reply: ${reader.bytes.toString('latin1', reader.start)}`)
-    return reply
-  }
-}
-
-function store(mode: StoreMode, value: string | Buffer, { key = 'k', flags = 0, expires = 0, cas }: { key?: string; flags?: number; expires?: number; cas?: bigint } = {}): Request<'store'> {
-  return { op: 'store', mode, key, item: { value: Buffer.from(value as string, 'latin1'), flags, cas }, expires }
-}
-
-const get: Request<'get'> = { op: 'get', key: 'k', cas: false }
-const gets: Request<'get'> = { op: 'get', key: 'k', cas: true }
-const incr: Request<'count'> = { op: 'count', key: 'k', delta: 1n, down: false }
-const del: Request<'delete'> = { op: 'delete', key: 'k' }
-const touch: Request<'touch'> = { op: 'touch', key: 'k', expires: 5 }
-const flush: Request<'flush'> = { op: 'flush', delay: 0 }
-const stats: Request<'stats'> = { op: 'stats', section: '' }
-const version: Request<'version'> = { op: 'version' }
-const verbosity: Request<'verbosity'> = { op: 'verbosity', level: 1 }
-const multi = (...keys: string[]): Request<'getMulti'> => ({ op: 'getMulti', keys, cas: false })
-
-const EVERY: readonly Request[] = [
-  get, gets, { ...get, touch: 3 }, multi('a', 'b'), incr, { ...incr, down: true }, del, touch, flush, stats, version, verbosity,
-  ...(['set', 'add', 'replace', 'append', 'prepend', 'cas'] as const).map((mode) => store(mode, 'v', { cas: 1n })),
-]
-
-function item(value: string, flags = 0, cas?: bigint): Item {
-  return { value: Buffer.from(value, 'latin1'), flags, cas }
+function decode<O extends Op>(request: Request<O>, bytes: string): Reply<O> {
+  return decoded(textProtocol, request, bytes)
 }
 
 t.test('requests, byte for byte', async (t) => {
@@ -132,65 +99,58 @@ t.test('the lines of a multi-key get', async (t) => {
   t.equal(encode(multi('c'.repeat(5000), 'd')).split('\r\n').length - 1, 2, 'a key longer than a line has one of its own')
 })
 
-/** The three things that an item is. */
-function plain(reply: unknown): unknown {
-  if (Array.isArray(reply)) return reply.map(plain)
-  if (typeof reply !== 'object' || reply === null || reply instanceof Map) return reply
-  const { value, flags, cas } = reply as Item
-  return { value, flags, cas }
-}
-
 t.test('an item is its value, flags and cas id, and holds nothing of the reader', async (t) => {
   const bytes = 'VALUE k 1 5 7\r\nhello\r\nEND\r\n'
   for (const found of [decode(get, bytes), decode(multi('k', 'l'), bytes)[0]]) t.strictSame(found, item('hello', 1, 7n))
 })
 
+const replies: readonly (readonly [request: Request, bytes: string, reply: unknown, why?: string])[] = [
+  [get, 'END\r\n', undefined],
+  [get, 'VALUE k 0 5\r\nhello\r\nEND\r\n', item('hello')],
+  [get, 'VALUE k 4294967295 0\r\n\r\nEND\r\n', item('', 4294967295)],
+  [get, 'VALUE k 0 5\r\nEND\r\n\r\nEND\r\n', item('END\r\n')],
+  [get, 'VALUE k 0 17\r\nVALUE k 0 1\r\n1\r\nE\r\nEND\r\n', item('VALUE k 0 1\r\n1\r\nE'), 'a value that looks like a reply'],
+  [get, 'VALUE other 0 1\r\n1\r\nEND\r\n', item('1'), 'queue servers name the queue without the options that were asked'],
+  [get, 'VALUE k 0 1 9\r\n1\r\nEND\r\n', item('1', 0, 9n)],
+  [gets, 'VALUE k 3 1 18446744073709551615\r\n1\r\nEND\r\n', item('1', 3, 18446744073709551615n)],
+  [gets, 'VALUE k 3 1\r\n1\r\nEND\r\n', item('1', 3), 'queue servers have no cas ids'],
+  [{ ...get, touch: 4 }, 'VALUE k 0 1\r\n1\r\nEND\r\n', item('1')],
+  [multi('a', 'b', 'c'), 'END\r\n', [undefined, undefined, undefined]],
+  [multi('a', 'b', 'c'), 'VALUE a 0 1\r\n1\r\nVALUE c 1 2\r\n33\r\nEND\r\n', [item('1'), undefined, item('33', 1)]],
+  [multi('a', 'b', 'c'), 'VALUE c 0 1\r\n3\r\nVALUE a 0 1\r\n1\r\nVALUE b 0 1\r\n2\r\nEND\r\n', [item('1'), item('2'), item('3')], "a proxy's order"],
+  [multi('\xc3\xa9', 'b'), 'VALUE \xc3\xa9 0 1\r\n1\r\nEND\r\n', [item('1'), undefined]],
+  ...MODES.flatMap((mode): [Request, string, unknown][] => [
+    [store(mode, 'v', { cas: 1n }), 'STORED\r\n', 'stored'],
+    [store(mode, 'v', { cas: 1n }), 'NOT_STORED\r\n', 'not-stored'],
+  ]),
+  [store('cas', 'v', { cas: 1n }), 'EXISTS\r\n', 'exists'],
+  [store('cas', 'v', { cas: 1n }), 'NOT_FOUND\r\n', 'not-found'],
+  [del, 'DELETED\r\n', true],
+  [del, 'NOT_FOUND\r\n', false],
+  [del, 'END\r\n', true],
+  [touch, 'TOUCHED\r\n', true],
+  [touch, 'NOT_FOUND\r\n', false],
+  [incr, '0\r\n', 0n],
+  [incr, '18446744073709551615\r\n', 18446744073709551615n],
+  [incr, '9 \r\n', 9n],
+  [incr, 'NOT_FOUND\r\n', undefined],
+  [flush, 'OK\r\n', true],
+  [flush, 'Flushed all queues.\r\n', true],
+  [verbosity, 'OK\r\n', true],
+  [version, 'VERSION 1.6.18\r\n', '1.6.18'],
+  [version, 'VERSION \r\n', ''],
+  [version, 'VERSION ${PRODUCT_VERSION}\r\n', '${PRODUCT_VERSION}'],
+  [stats, 'END\r\n', new Map()],
+  [stats, 'STAT a 1\r\nSTAT blank \r\nSTAT bare\r\nSTAT words two of them\r\nEND\r\n', new Map([['a', '1'], ['blank', ''], ['bare', ''], ['words', 'two of them']])],
+  [{ op: 'stats', section: 'cachedump 1 9' }, 'ITEM a [1 b; 0 s]\r\nEND\r\n', new Map([['a', '[1 b; 0 s]']])],
+  [{ op: 'stats', section: 'detail dump' }, 'PREFIX pre get 1 hit 1\r\nEND\r\n', new Map([['pre', 'get 1 hit 1']])],
+  [{ op: 'stats', section: 'reset' }, 'RESET\r\n', new Map()],
+  [{ op: 'stats', section: 'detail on' }, 'OK\r\n', new Map()],
+]
+
 t.test('replies', async (t) => {
-  const replies: readonly (readonly [request: Request, bytes: string, reply: unknown, why?: string])[] = [
-    [get, 'END\r\n', undefined],
-    [get, 'VALUE k 0 5\r\nhello\r\nEND\r\n', item('hello')],
-    [get, 'VALUE k 4294967295 0\r\n\r\nEND\r\n', item('', 4294967295)],
-    [get, 'VALUE k 0 5\r\nEND\r\n\r\nEND\r\n', item('END\r\n')],
-    [get, 'VALUE k 0 17\r\nVALUE k 0 1\r\n1\r\nE\r\nEND\r\n', item('VALUE k 0 1\r\n1\r\nE'), 'a value that looks like a reply'],
-    [get, 'VALUE other 0 1\r\n1\r\nEND\r\n', item('1'), 'queue servers name the queue without the options that were asked'],
-    [get, 'VALUE k 0 1 9\r\n1\r\nEND\r\n', item('1', 0, 9n)],
-    [gets, 'VALUE k 3 1 18446744073709551615\r\n1\r\nEND\r\n', item('1', 3, 18446744073709551615n)],
-    [gets, 'VALUE k 3 1\r\n1\r\nEND\r\n', item('1', 3), 'queue servers have no cas ids'],
-    [{ ...get, touch: 4 }, 'VALUE k 0 1\r\n1\r\nEND\r\n', item('1')],
-    [multi('a', 'b', 'c'), 'END\r\n', [undefined, undefined, undefined]],
-    [multi('a', 'b', 'c'), 'VALUE a 0 1\r\n1\r\nVALUE c 1 2\r\n33\r\nEND\r\n', [item('1'), undefined, item('33', 1)]],
-    [multi('a', 'b', 'c'), 'VALUE c 0 1\r\n3\r\nVALUE a 0 1\r\n1\r\nVALUE b 0 1\r\n2\r\nEND\r\n', [item('1'), item('2'), item('3')], "a proxy's order"],
-    [multi('\xc3\xa9', 'b'), 'VALUE \xc3\xa9 0 1\r\n1\r\nEND\r\n', [item('1'), undefined]],
-    ...(['set', 'add', 'replace', 'append', 'prepend', 'cas'] as const).flatMap((mode): [Request, string, unknown][] => [
-      [store(mode, 'v', { cas: 1n }), 'STORED\r\n', 'stored'],
-      [store(mode, 'v', { cas: 1n }), 'NOT_STORED\r\n', 'not-stored'],
-    ]),
-    [store('cas', 'v', { cas: 1n }), 'EXISTS\r\n', 'exists'],
-    [store('cas', 'v', { cas: 1n }), 'NOT_FOUND\r\n', 'not-found'],
-    [del, 'DELETED\r\n', true],
-    [del, 'NOT_FOUND\r\n', false],
-    [del, 'END\r\n', true],
-    [touch, 'TOUCHED\r\n', true],
-    [touch, 'NOT_FOUND\r\n', false],
-    [incr, '0\r\n', 0n],
-    [incr, '18446744073709551615\r\n', 18446744073709551615n],
-    [incr, '9 \r\n', 9n],
-    [incr, 'NOT_FOUND\r\n', undefined],
-    [flush, 'OK\r\n', true],
-    [flush, 'Flushed all queues.\r\n', true],
-    [verbosity, 'OK\r\n', true],
-    [version, 'VERSION 1.6.18\r\n', '1.6.18'],
-    [version, 'VERSION \r\n', ''],
-    [version, 'VERSION ${PRODUCT_VERSION}\r\n', '${PRODUCT_VERSION}'],
-    [stats, 'END\r\n', new Map()],
-    [stats, 'STAT a 1\r\nSTAT blank \r\nSTAT bare\r\nSTAT words two of them\r\nEND\r\n', new Map([['a', '1'], ['blank', ''], ['bare', ''], ['words', 'two of them']])],
-    [{ op: 'stats', section: 'cachedump 1 9' }, 'ITEM a [1 b; 0 s]\r\nEND\r\n', new Map([['a', '[1 b; 0 s]']])],
-    [{ op: 'stats', section: 'detail dump' }, 'PREFIX pre get 1 hit 1\r\nEND\r\n', new Map([['pre', 'get 1 hit 1']])],
-    [{ op: 'stats', section: 'reset' }, 'RESET\r\n', new Map()],
-    [{ op: 'stats', section: 'detail on' }, 'OK\r\n', new Map()],
-  ]
   for (const [request, bytes, reply, why] of replies) {
-    t.strictSame(plain(decode(request, bytes)), reply, why ?? `${request.op}: ${JSON.stringify(bytes).slice(0, 70)}`)
+    t.strictSame(plain(decode(request, bytes)), plain(reply), why ?? `${request.op}: ${JSON.stringify(bytes).slice(0, 70)}`)
   }
   const large = 'v'.repeat(300_000)
   t.equal(decode(get, `VALUE k 0 300000\r\n${large}\r\nEND\r\n`)?.value.toString('latin1'), large)
@@ -249,7 +209,7 @@ t.test('what comes unasked', async (t) => {
   const unasked = (bytes: string): unknown => {
     const reader = new ByteReader()
     reader.feed(Buffer.from(bytes, 'latin1'))
-    const frame = textProtocol.frame(reader, MAX)
+    const frame = textProtocol.frame(reader, LONGEST_VALUE)
     return frame === undefined ? undefined : textProtocol.unasked(frame)
   }
   t.type(unasked('END\r\n'), MemcacheProtocolError)
@@ -340,4 +300,13 @@ t.test('counts and cas ids have 64 bits', async (t) => {
 
 t.test('a refusal says nothing to a terminal', async (t) => {
   t.throws(() => decode(get, 'SERVER_ERROR \u001b[2J\u0085\u0007 out\r\n'), { message: 'SERVER_ERROR \\u001b[2J?\\u0007 out' })
+})
+
+t.test('replies that are cut: every beginning is waited with, every rest completes it', async (t) => {
+  for (const [request, bytes] of replies) t.same(misreadCuts(textProtocol, request, bytes), [], `${request.op}: ${JSON.stringify(bytes).slice(0, 60)}`)
+  for (const request of EVERY) {
+    for (const line of ['ERROR', 'CLIENT_ERROR bad data chunk', 'SERVER_ERROR out of memory']) {
+      t.same(misreadCuts(textProtocol, request, `${line}\r\n`), [], `${request.op}: ${line}`)
+    }
+  }
 })

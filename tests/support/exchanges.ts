@@ -1,5 +1,14 @@
-import type { Op, Request } from '../../lib/commands.ts'
-import type { Bytes, Exchange, Protocol } from '../../lib/driver.ts'
+import { Buffer } from 'node:buffer'
+import { inspect } from 'node:util'
+import { ByteReader } from '../../lib/byte-reader.ts'
+import type { Item, Op, Reply, Request, StoreMode } from '../../lib/commands.ts'
+import { more, type Bytes, type Exchange, type Protocol } from '../../lib/driver.ts'
+import { MemcacheError } from '../../lib/errors.ts'
+
+/** A protocol as what it is: functions from requests to bytes, and from bytes to replies. */
+
+/** No value in a reply may be longer, as far as these functions go. */
+export const LONGEST_VALUE = 1_000_000
 
 /** How a protocol says this request. @throws when it cannot. */
 export function exchangeOf<O extends Op, Frame>(protocol: Protocol<Frame>, request: Request<O>): Exchange<O, Frame> {
@@ -17,3 +26,127 @@ export function encoded<O extends Op, Frame>(protocol: Protocol<Frame>, request:
 export function latin1(bytes: Bytes): string {
   return typeof bytes === 'string' ? bytes : bytes.map((part) => (typeof part === 'string' ? part : part.toString('latin1'))).join('')
 }
+
+/** Stands for a reply that is not whole. */
+export const waiting: unique symbol = Symbol('waiting')
+
+/**
+ * The reply that comes in these pieces, as a connection reads it: each piece is in memory that is overwritten when its
+ * turn is over. @throws what the protocol throws, and for bytes behind the reply.
+ */
+export function replyIn<O extends Op, Frame>(
+  protocol: Protocol<Frame>,
+  request: Request<O>,
+  pieces: Iterable<Buffer>,
+  opaque = 0,
+): Reply<O> | typeof waiting {
+  const fold = exchangeOf(protocol, request).decode(request, opaque)
+  const reader = new ByteReader()
+  for (const piece of pieces) {
+    const memory = Buffer.from(piece)
+    reader.feed(memory)
+    while (reader.ready) {
+      const frame = protocol.frame(reader, LONGEST_VALUE)
+      if (frame === undefined) break
+      const reply = fold(frame)
+      if (reply === more) continue
+      if (reader.start !== reader.end) throw new Error(`bytes behind the reply: ${reader.bytes.toString('latin1', reader.start, reader.end)}`)
+      memory.fill('?')
+      return reply
+    }
+    reader.keep()
+    memory.fill('?')
+  }
+  return waiting
+}
+
+/** The reply in these bytes, latin1 text, which have to hold it to the last byte and nothing else. */
+export function decoded<O extends Op, Frame>(protocol: Protocol<Frame>, request: Request<O>, bytes: string, opaque = 0): Reply<O> {
+  const reply = replyIn(protocol, request, [Buffer.from(bytes, 'latin1')], opaque)
+  if (reply === waiting) throw new Error(`no whole reply in ${JSON.stringify(bytes.slice(0, 100))}`)
+  return reply
+}
+
+/**
+ * Where a reply that is cut is read otherwise than the whole one: each beginning of it has to be waited with, and in two
+ * pieces, wherever it is cut, or byte by byte it has to be the same reply or the same error.
+ */
+export function misreadCuts<O extends Op, Frame>(protocol: Protocol<Frame>, request: Request<O>, bytes: string, opaque = 0): string[] {
+  const whole = Buffer.from(bytes, 'latin1')
+  const outcome = (pieces: readonly Buffer[]): unknown => {
+    try {
+      return plain(replyIn(protocol, request, pieces, opaque))
+    } catch (error) {
+      return error instanceof MemcacheError ? `${error.name}: ${error.message}` : error
+    }
+  }
+  const same = (one: unknown, other: unknown): boolean => shown(one) === shown(other)
+  const expected = outcome([whole])
+  const misread: string[] = []
+  for (let at = 1; at < whole.length; at += 1) {
+    const front = outcome([whole.subarray(0, at)])
+    if (front !== waiting) misread.push(`the first ${at} bytes of ${JSON.stringify(bytes)}: ${shown(front)}`)
+    const both = outcome([whole.subarray(0, at), whole.subarray(at)])
+    if (!same(both, expected)) misread.push(`${JSON.stringify(bytes)} cut at ${at}: ${shown(both)}, not ${shown(expected)}`)
+  }
+  const singly = outcome(Array.from(whole, (_, at) => whole.subarray(at, at + 1)))
+  if (!same(singly, expected)) misread.push(`${JSON.stringify(bytes)} byte by byte: ${shown(singly)}, not ${shown(expected)}`)
+  return misread
+}
+
+function shown(reply: unknown): string {
+  return inspect(reply, { depth: 5, breakLength: Infinity })
+}
+
+/** A reply without what is not part of it, for comparing: an item is its value, flags and cas id, and what `metaGet` adds. */
+export function plain(reply: unknown): unknown {
+  if (Array.isArray(reply)) return reply.map(plain)
+  if (typeof reply !== 'object' || reply === null || reply instanceof Map) return reply
+  const { value, flags, cas, ...rest } = reply as Item
+  return { value, flags, cas, ...rest }
+}
+
+/** An item, its value in latin1. */
+export function item(value: string, flags = 0, cas?: bigint): Item {
+  return { value: Buffer.from(value, 'latin1'), flags, cas }
+}
+
+/** What can be said about a request that stores. */
+export interface Storing {
+  readonly key?: string
+  readonly flags?: number
+  readonly expires?: number
+  readonly cas?: bigint
+}
+
+/** A request that stores a value, given in latin1 or as a Buffer. */
+export function store(mode: StoreMode, value: string | Buffer, { key = 'k', flags = 0, expires = 0, cas }: Storing = {}): Request<'store'> {
+  const bytes = typeof value === 'string' ? Buffer.from(value, 'latin1') : value
+  return { op: 'store', mode, key, item: { value: bytes, flags, cas }, expires }
+}
+
+/** Every kind of storing. */
+export const MODES = ['set', 'add', 'replace', 'append', 'prepend', 'cas'] as const
+
+/** One request of every kind that all protocols have. */
+export const requests = {
+  get: { op: 'get', key: 'k', cas: false },
+  gets: { op: 'get', key: 'k', cas: true },
+  gat: { op: 'get', key: 'k', cas: false, touch: 3 },
+  gats: { op: 'get', key: 'k', cas: true, touch: 3 },
+  incr: { op: 'count', key: 'k', delta: 1n, down: false },
+  decr: { op: 'count', key: 'k', delta: 1n, down: true },
+  delete: { op: 'delete', key: 'k' },
+  touch: { op: 'touch', key: 'k', expires: 5 },
+  flush: { op: 'flush', delay: 0 },
+  stats: { op: 'stats', section: '' },
+  version: { op: 'version' },
+} as const satisfies { readonly [name: string]: Request }
+
+/** A request for many keys. */
+export function multi(...keys: string[]): Request<'getMulti'> {
+  return { op: 'getMulti', keys, cas: false }
+}
+
+/** All of them: what a test that is about any request goes through. */
+export const EVERY: readonly Request[] = [...Object.values(requests), multi('a', 'b'), ...MODES.map((mode) => store(mode, 'v', { cas: 1n }))]
