@@ -5,7 +5,7 @@ import { textProtocol } from '../drivers/text.ts'
 import { ByteReader } from '../lib/byte-reader.ts'
 import type { Op, Reply, Request } from '../lib/commands.ts'
 import { MemcacheAuthError, MemcacheClientError, MemcacheDriverError, MemcacheProtocolError, MemcacheServerError } from '../lib/errors.ts'
-import { OPCODES, packet, packetsIn, REQUEST, uint32, uint64, type PacketParts } from './support/binary-packets.ts'
+import { OPCODES, packet, packetsIn, REQUEST, uint32, uint64, type PacketParts } from './support/packets.ts'
 import { decoded, encoded, EVERY, exchangeOf, item, LONGEST_VALUE, misreadCuts, MODES, multi, plain, replyIn, requests, store, waiting } from './support/exchanges.ts'
 
 /** The binary protocol as what it is: functions from requests to bytes, and from bytes to replies. */
