@@ -2,9 +2,10 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Client } from '../../index.ts'
 import { CALLS, COMMANDS, CONCERNS_ALL } from './calls.ts'
-import { clause, type Clause, type Scene } from './clause.ts'
+import { clause, type Clause } from './clause.ts'
 import { misbehaviours } from './faulty-server.ts'
 import { later, rejects } from './rejection.ts'
+import type { Scene } from './scene.ts'
 
 const CLOSED = { name: 'MemcacheClosedError' }
 
@@ -50,7 +51,7 @@ export const connecting: readonly Clause[] = [
     const client = make(server.address)
     await client.connect()
     const calls = [client.get(key()), client.set(key(), 'v'), client.get(key())].map((call) => later(rejects(call, { ...CLOSED, sent: true })))
-    while (server.received === 0) await nextTurn()
+    await server.reached
     await client.close()
     await Promise.all(calls)
   }),
@@ -68,9 +69,10 @@ export const connecting: readonly Clause[] = [
     const client = make()
     await client.close()
     await Promise.all([client.close(), client.disconnect()])
-    const opening = client.connect().catch((error: unknown) => error)
+    const opening = client.connect().catch((error: Error) => error)
     await client.close()
-    equal(((await opening) as Error | undefined)?.name ?? 'MemcacheClosedError', 'MemcacheClosedError')
+    const failure = await opening
+    ok(failure === undefined || failure.name === 'MemcacheClosedError', String(failure))
     await client.connect()
     await client[Symbol.asyncDispose]()
     equal(client.isConnected(), false)

@@ -1,22 +1,22 @@
 import { equal, throws } from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import type { Client } from '../../index.ts'
 import { administration } from './administration.ts'
 import { refusedArguments } from './arguments.ts'
 import { bounds } from './bounds.ts'
 import { CALLS, COMMANDS, type Command } from './calls.ts'
-import { clause, type Clause, type Scene } from './clause.ts'
+import { clause, type Clause } from './clause.ts'
 import { connecting } from './connecting.ts'
 import { counting } from './counting.ts'
 import { expiring } from './expiring.ts'
 import { extensions } from './extensions.ts'
 import { faults } from './faults.ts'
-import { FaultyServer, misbehaviours } from './faulty-server.ts'
+import { misbehaviours } from './faulty-server.ts'
 import { givingUp } from './giving-up.ts'
 import { keys } from './keys.ts'
 import { pipelining } from './pipelining.ts'
 import { reading } from './reading.ts'
 import { rejects } from './rejection.ts'
+import { inScene } from './scene.ts'
 import { storing } from './storing.ts'
 import type { ContractSubject, Feature, Need, Trait } from './subject.ts'
 import { values } from './values.ts'
@@ -25,12 +25,9 @@ import { versions } from './versions.ts'
 /** One thing that a driver has to do, to be run as a test of its own. */
 export interface Check {
   readonly name: string
-  /** Rejects, with an AssertionError that says why, if the driver does not do it. */
+  /** Rejects if the driver does not do it, as a rule with an AssertionError that says what came instead. */
   readonly run: () => Promise<void>
 }
-
-/** Milliseconds in which a check has come to its end, or has failed: far more than any takes. */
-const LONGEST_RUN = 10_000
 
 const FEATURES: readonly Feature[] = [...COMMANDS, 'binaryKeys']
 
@@ -53,7 +50,7 @@ export function driverContract(subject: ContractSubject): readonly Check[] {
   const lacks = unsupported.map((feature) => (feature === 'binaryKeys' ? withoutBinaryKeys : withoutCommand(feature)))
   const clauses = [...lacks, ...CLAUSES].filter(({ needs }) => needs.every((need) => abilities.has(need)))
   const unique = `contract:${randomBytes(4).toString('hex')}`
-  return clauses.map(({ name, holds }, place) => ({ name, run: () => run(subject, abilities, `${unique}:${place}`, holds) }))
+  return clauses.map(({ name, holds }, place) => ({ name, run: () => inScene(subject, abilities, `${unique}:${place}`, holds) }))
 }
 
 function* traits({ forgets, serverless, shared, advance, secondsLeft }: ContractSubject): Iterable<Trait> {
@@ -82,51 +79,3 @@ function withoutCommand(command: Command): Clause {
 const withoutBinaryKeys = clause('the option binaryKeys is refused with MemcacheUnsupportedError', [], async ({ make }) => {
   throws(() => make({ binaryKeys: true }), { name: 'MemcacheUnsupportedError' })
 })
-
-/** Sets the scene for a clause, and clears it away. */
-async function run(subject: ContractSubject, abilities: ReadonlySet<Need>, unique: string, holds: Clause['holds']): Promise<void> {
-  const clients: Client[] = []
-  const servers: FaultyServer[] = []
-  let keys = 0
-  const make: Scene['make'] = (options) => {
-    const client = subject.client(options)
-    clients.push(client)
-    return client
-  }
-  const scene: Scene = {
-    client: make(),
-    make,
-    key: (name = 'key') => `${unique}:${(keys += 1)}:${name}`,
-    has: (...needs) => needs.every((need) => abilities.has(need)),
-    async faulty(misbehaviour) {
-      const server = await FaultyServer.start(misbehaviour)
-      servers.push(server)
-      return server
-    },
-    advance: subject.advance ?? missing,
-    secondsLeft: subject.secondsLeft ?? missing,
-  }
-  try {
-    await inTime(holds(scene), 'the check')
-  } finally {
-    const closing = [...clients, ...servers].map((each) => each.close())
-    await inTime(Promise.all(closing), 'close()')
-  }
-}
-
-function missing(): never {
-  throw new Error('a clause has to say what it needs')
-}
-
-/** A driver that leaves a promise open fails, instead of keeping everybody waiting. */
-async function inTime(promise: Promise<unknown>, what: string): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} has not come to its end within ${LONGEST_RUN / 1000} seconds`)), LONGEST_RUN)
-  })
-  try {
-    await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
-}

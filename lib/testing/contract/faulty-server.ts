@@ -25,6 +25,8 @@ export class FaultyServer {
   connections = 0
   /** Bytes that have come. */
   received = 0
+  /** Settles when the first of them have. */
+  readonly reached: Promise<void>
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
 
@@ -38,6 +40,8 @@ export class FaultyServer {
   private constructor(server: Server, misbehaviour: Misbehaviour) {
     this.#server = server
     this.address = { host: '127.0.0.1', port: (server.address() as AddressInfo).port, path: undefined }
+    let reach: () => void
+    this.reached = new Promise((resolve) => (reach = resolve))
     server.on('connection', (socket) => {
       this.connections += 1
       this.#sockets.add(socket)
@@ -45,6 +49,7 @@ export class FaultyServer {
       socket.on('close', () => this.#sockets.delete(socket))
       socket.on('data', (bytes) => {
         this.received += bytes.length
+        reach()
         misbehaviour(socket)
       })
     })

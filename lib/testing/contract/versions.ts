@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { deepEqual, equal, notEqual } from 'node:assert/strict'
-import { clause, type Clause, type Scene } from './clause.ts'
+import type { Client } from '../../index.ts'
+import { clause, type Clause } from './clause.ts'
 import { rejects } from './rejection.ts'
 
 const LARGEST = 2n ** 64n - 1n
@@ -105,6 +106,6 @@ export const versions: readonly Clause[] = [
   }),
 ]
 
-async function idOf(client: Scene['client'], key: string): Promise<bigint | undefined> {
+async function idOf(client: Client, key: string): Promise<bigint | undefined> {
   return (await client.gets(key))?.cas
 }
