@@ -13,6 +13,7 @@ export class Connection implements Peer {
   /** Resolves once the socket is closed. */
   readonly closed: Promise<void>
   lastCommandAt: number
+  gone = false
   #socket: Socket
   #gate: ReplyGate
 
@@ -37,12 +38,13 @@ export class Connection implements Peer {
     })
     // The client is done sending. What it is owed still goes out, unless nobody can say when that will be.
     socket.on('end', () => {
+      this.gone = true
       if (faults.stalled) this.destroy(false)
       else this.close()
     })
     socket.on('drain', () => { socket.resume() })
     // A connection that breaks needs no report: 'close' follows.
-    socket.on('error', () => {})
+    socket.on('error', () => { this.gone = true })
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
         faults.forget(this.#gate)

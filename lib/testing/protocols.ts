@@ -2,11 +2,15 @@
 
 import { REQUEST_MAGIC } from './binary-packet.ts'
 import { BinarySession } from './binary-session.ts'
+import { queueDialects } from './queue-dialects.ts'
+import { QueueSession } from './queue-session.ts'
 import { TextSession } from './text-session.ts'
 import type { Engine, Peer, Session, SessionFactory } from './session.ts'
 
-/** memcached's sessions. */
+/** The sessions of the server that is played. */
 export const openSession: SessionFactory = (engine, peer) => {
+  const { dialect } = engine.settings
+  if (dialect !== 'memcached') return new QueueSession(engine, peer, queueDialects[dialect])
   switch (engine.settings.protocol) {
     case 'ascii':
       return new TextSession(engine, peer)

@@ -2,7 +2,7 @@
 
 import { ReadBuffer } from './read-buffer.ts'
 import { CRLF_BYTES } from './item.ts'
-import type { OpenRead, QueueContext, QueueDialect, Refusal } from './queue-dialect.ts'
+import type { OpenRead, QueueContext, QueueDialect } from './queue-dialect.ts'
 import type { Queue, QueueItem, QueueStore } from './queue-store.ts'
 import type { Engine, Peer, Session } from './session.ts'
 
@@ -50,7 +50,7 @@ export class QueueSession implements Session, QueueContext {
     this.peer.replies.write('\r\nEND\r\n')
   }
 
-  refuse({ line }: Refusal): void {
+  refuse(line?: string): void {
     if (line !== undefined) this.reply(line)
     this.#flush()
     this.dispose()
@@ -101,10 +101,10 @@ export class QueueSession implements Session, QueueContext {
   dispose(): void {
     this.#closed = true
     this.#upload = undefined
-    if (!(this.dialect.ghosts && this.peer.gone)) this.#stopWaiting?.()
-    for (const { queue, item } of this.openReads.splice(0)) {
-      queue.openReads--
-      queue.putBack(item, this.dialect.returnOrder)
+    if (!(this.dialect.hasGhosts && this.peer.gone)) this.#stopWaiting?.()
+    for (const read of this.openReads.splice(0)) {
+      read.queue.openReads--
+      this.dialect.giveBack(this.store, read)
     }
   }
 
@@ -118,24 +118,27 @@ export class QueueSession implements Session, QueueContext {
     const line = this.#line()
     if (line === undefined) return false
     const words = this.dialect.words(line)
-    const command = this.dialect.commands[words?.[0] ?? ''] ?? this.dialect.unknown
-    command(this, words ?? [])
+    const command = this.dialect.commands.get(words[0] ?? '') ?? this.dialect.unknown
+    command(this, words)
     this.#flush()
     return true
   }
 
+  /** The next line; however long it is, it is waited for. */
   #line(): string | undefined {
-    for (;;) {
-      const line = this.#input.line()
-      if (line !== undefined) return line
-      this.#input.grow()
-      if (!this.#input.read()) return undefined
-    }
+    const line = this.#input.line()
+    if (line !== undefined) return line
+    this.#readAll()
+    return this.#input.line()
+  }
+
+  #readAll(): void {
+    this.#input.grow()
+    while (this.#input.read()) this.#input.grow()
   }
 
   #continueUpload({ length, complete }: Upload): boolean {
-    this.#input.grow()
-    this.#input.read()
+    this.#readAll()
     if (this.#input.length < length) return false
     const bytes = Buffer.allocUnsafeSlow(length)
     this.#input.take(bytes, 0)

@@ -32,8 +32,11 @@ export class Queue {
   openReads = 0
   /** How many more items were taken than given back since it was created or emptied. */
   head = 0
-  readonly counters = { total_items: 0, expired_items: 0, discarded: 0, transactions: 0, canceled_transactions: 0, total_flushes: 0 }
+  readonly counters = { total_items: 0, expired_items: 0, transactions: 0, canceled_transactions: 0, total_flushes: 0 }
+  /** Of all values. */
   bytes = 0
+  /** When the item was added that was taken last; 0 = none was. */
+  lastTaken = 0
   #now: () => number
   #items: QueueItem[] = []
   #first = 0
@@ -108,6 +111,7 @@ export class Queue {
     }
     this.bytes -= item.data.length
     this.head++
+    this.lastTaken = item.addedAt
     return item
   }
 
@@ -121,6 +125,7 @@ export class Queue {
 
 /** All queues of a server. */
 export class QueueStore {
+  readonly counters = { gets: 0, peeks: 0, finishes: 0, sets: 0, puts: 0, hits: 0, misses: 0, created: 0, deleted: 0 }
   #now: () => number
   #queues = new Map<string, Queue>()
 
@@ -143,16 +148,26 @@ export class QueueStore {
     if (queue === undefined) {
       queue = new Queue(name, this.#now)
       this.#queues.set(name, queue)
+      this.counters.created++
     }
     return queue
   }
 
   /** Forgets a queue; false when there is none. Who waits on it, or holds an item of it, is left with the forgotten one. */
   delete(name: string): boolean {
-    return this.#queues.delete(name)
+    const found = this.#queues.delete(name)
+    if (found) this.counters.deleted++
+    return found
   }
 
+  /** Puts an empty queue in a queue's place, if there is one, as if it had been deleted and made again. */
+  replace(name: string): void {
+    if (this.#queues.has(name)) this.#queues.set(name, new Queue(name, this.#now))
+  }
+
+  /** Forgets everything, as if just started. */
   clear(): void {
     this.#queues.clear()
+    for (const name of Object.keys(this.counters) as (keyof QueueStore['counters'])[]) this.counters[name] = 0
   }
 }

@@ -7,6 +7,7 @@ import { Faults } from './faults.ts'
 import { ItemStore } from './item-store.ts'
 import { PrefixCounters } from './prefix-counters.ts'
 import { openSession } from './protocols.ts'
+import { QueueStore } from './queue-store.ts'
 import { settingsFrom } from './settings.ts'
 import type { Server, Socket } from 'node:net'
 import type { Engine, SessionFactory } from './session.ts'
@@ -86,6 +87,7 @@ class EmbeddedServer implements TestServer {
       settings,
       store: new ItemStore(settings),
       prefixes: new PrefixCounters(),
+      queues: new QueueStore(settings.now),
       peers: this.#connections,
       shutdown: () => { void this.close() }
     }
@@ -127,6 +129,7 @@ class EmbeddedServer implements TestServer {
   clear(): void {
     this.#engine.store.clear()
     this.#engine.prefixes.reset()
+    this.#engine.queues.clear()
   }
 
   stall(): void {

@@ -5,6 +5,7 @@
 import type { Item } from './item.ts'
 import type { ItemStore } from './item-store.ts'
 import type { PrefixCounters } from './prefix-counters.ts'
+import type { QueueStore } from './queue-store.ts'
 import type { ReplyQueue } from './reply-queue.ts'
 import type { Settings } from './settings.ts'
 
@@ -13,6 +14,8 @@ export interface Engine {
   readonly settings: Settings
   readonly store: ItemStore
   readonly prefixes: PrefixCounters
+  /** What a queue server has in the store's place. */
+  readonly queues: QueueStore
   /** The open connections, for `stats conns`. */
   readonly peers: ReadonlySet<Peer>
   /** Ends the server, for `shutdown`. */
@@ -27,6 +30,8 @@ export interface Peer {
   readonly replies: ReplyQueue
   /** When the last command line came, on the store's clock. */
   lastCommandAt: number
+  /** The client has ended the connection, or it broke: it was not this server that closed it. */
+  readonly gone: boolean
   /** Closes the connection once everything flushed is out; what is not flushed is lost, what still comes is ignored. */
   close(): void
 }

@@ -1,5 +1,15 @@
 /// <reference types="node" preserve="true" />
 
+/** The versions of the servers that are played. */
+const VERSIONS = {
+  memcached: '1.6.18',
+  kestrel: '2.4.8-SNAPSHOT',
+  darner: '0.2.0'
+} as const
+
+/** A server that can be played. */
+export type Dialect = keyof typeof VERSIONS
+
 /** What `startServer` takes. Every option that stands for an argument of memcached names it. */
 export interface ServerOptions {
   /** TCP port to listen on; 0, the default, takes a free one. Give a fixed one to restart a closed server. */
@@ -10,8 +20,14 @@ export interface ServerOptions {
   readonly path?: string
   /** The clock: milliseconds since the epoch, as `Date.now`, which is the default. Expiry reads nothing else. */
   readonly now?: () => number
-  /** What `version` answers. Default `1.6.18`, whose behaviour this server has. */
+  /** The server that is played: memcached, or a queue server, which has queues instead of a cache. Default `memcached`. */
+  readonly dialect?: Dialect
+  /** What `version` answers. Default: the version whose behaviour this server has, of memcached `1.6.18`. */
   readonly version?: string
+  /** Items that a queue of kestrel takes; past it `set` answers NOT_STORED. Default: no limit. */
+  readonly maxItems?: number
+  /** Items of one queue that a connection to kestrel may have open. Default 1. */
+  readonly maxOpenTransactions?: number
   /** Largest item in bytes, with key and 59 bytes of overhead (`-I`). Default 1 MiB. */
   readonly itemSizeMax?: number
   /** Largest chunk in bytes (`-o slab_chunk_max`). Default: half of `itemSizeMax`, at most 512 KiB. */
@@ -50,7 +66,10 @@ export interface ServerOptions {
 /** The options with their defaults, and what commands change while the server runs. */
 export interface Settings {
   readonly now: () => number
+  readonly dialect: Dialect
   readonly version: string
+  readonly maxItems: number
+  readonly maxOpenTransactions: number
   readonly host: string
   readonly path: string | undefined
   readonly itemSizeMax: number
@@ -91,9 +110,13 @@ const MEBIBYTE = 1024 * 1024
 /** Completes the options; the rest are the values that memcached 1.6.18 starts with. */
 export function settingsFrom(options: ServerOptions): Settings {
   const itemSizeMax = options.itemSizeMax ?? MEBIBYTE
+  const dialect = options.dialect ?? 'memcached'
   return {
     now: options.now ?? Date.now,
-    version: options.version ?? '1.6.18',
+    dialect,
+    version: options.version ?? VERSIONS[dialect],
+    maxItems: options.maxItems ?? Infinity,
+    maxOpenTransactions: options.maxOpenTransactions ?? 1,
     host: options.host ?? '127.0.0.1',
     path: options.path,
     itemSizeMax,
