@@ -106,8 +106,19 @@ export interface Protocol<Frame> {
 export interface Backend {
   /** See {@link Protocol.longestBinaryKey}. */
   readonly longestBinaryKey?: number
+  /** See {@link Driver.socket}. */
+  readonly socket?: Socket | undefined
+  /**
+   * Asked in the order of the calls, while there is a connection. To reject with MemcacheSocketError ends that; an error
+   * that is none of ours becomes a MemcacheDriverError.
+   */
   readonly commands: { readonly [O in Op]?: (request: Request<O>) => Promise<Reply<O>> | Reply<O> }
-  connect?(): Promise<void>
+  /**
+   * Makes the connection. `lost` is to be called if it ends by itself, with why: what is pending rejects, and a later
+   * request connects anew.
+   */
+  connect?(lost: (cause: unknown) => void): Promise<void>
+  /** Leaves the connection, one that was lost too, or the attempt to make one. */
   close(): void | Promise<void>
 }
 

@@ -15,7 +15,7 @@ const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
   [
     'mechanics',
     [
-      ...lib('wire', 'connection', 'socket', 'outbox', 'pending', 'alarm', 'abort-watch', 'wrap'),
+      ...lib('wire', 'connection', 'socket', 'outbox', 'pending', 'alarm', 'abort-watch', 'wrap', 'wrapped-connection', 'asked', 'connect-pause'),
       ...lib('codec', 'serialization', 'plain-values', 'compression', 'counter', 'error-as-miss', 'package-loader'),
     ],
   ],
