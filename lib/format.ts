@@ -3,6 +3,7 @@ import type { Buffer } from 'node:buffer'
 import { deflate } from '../serializers/deflate.ts'
 import { json } from '../serializers/json.ts'
 import { lz4 } from '../serializers/lz4.ts'
+import { zstd } from '../serializers/zstd.ts'
 import { compose, type Codec } from './codec.ts'
 import { compression, lengthLimit, type Compressor } from './compression.ts'
 import { MemcacheValueError } from './errors.ts'
@@ -21,7 +22,7 @@ export interface FormatSettings {
 /** What is read whatever the settings, unless they give its flag to something else. */
 const ALWAYS: { readonly serializers: readonly Serializer[]; readonly compressors: readonly Compressor[] } = {
   serializers: [json],
-  compressors: [lz4, deflate],
+  compressors: [lz4, deflate, zstd],
 }
 
 /**

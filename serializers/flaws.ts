@@ -7,10 +7,11 @@ export interface Flaw {
   readonly path: string[]
 }
 
-/** What a serializer makes of what is neither a plain object nor an array: what is wrong with it, or `undefined`. */
+/** What a serializer of plain data makes of the rest: what is wrong with it, or `undefined`. */
 export interface Leaves {
+  /** Of what is neither a plain object nor an array. */
   flawOf(leaf: unknown): string | undefined
-  /** The same of a property's name. */
+  /** Of a property's name. */
   flawOfKey?(key: string): string | undefined
 }
 
@@ -32,7 +33,7 @@ function inArray(array: readonly unknown[], leaves: Leaves, ancestors: Set<objec
   if (what !== undefined) return flaw(what)
   for (let index = 0; index < array.length; index += 1) {
     const found = findFlaw(array[index], leaves, ancestors)
-    if (found !== undefined) return behind(index, found)
+    if (found !== undefined) return behind(step(index), found)
   }
   return undefined
 }
@@ -41,37 +42,42 @@ function inObject(object: object, leaves: Leaves, ancestors: Set<object> | undef
   if (!isPlainObject(object)) return flaw(leaves.flawOf(object))
   const what = flawOfObject(object)
   if (what !== undefined) return flaw(what)
-  for (const key in object) { // half as long as with Object.keys, and finds the same, but for what is in Object.prototype
+  for (const key in object) { // takes half as long as Object.keys does; what it also finds in Object.prototype is no property
     const value = (object as Record<string, unknown>)[key]
     if (value === undefined) continue
     const found = flaw(leaves.flawOfKey?.(key)) ?? findFlaw(value, leaves, ancestors)
-    if (found !== undefined && Object.hasOwn(object, key)) return behind(key, found)
+    if (found !== undefined && Object.hasOwn(object, key)) return behind(step(key), found)
   }
   return undefined
 }
 
-/** What is wrong with an array itself, whatever is in it. */
+/** What is wrong with an array itself, as plain data, whatever is in it. */
 export function flawOfArray(array: readonly unknown[]): string | undefined {
-  const prototype = Object.getPrototypeOf(array) as object
-  if (prototype !== Array.prototype && !isIntrinsic(prototype, 'concat')) return instance(array)
-  if (Object.keys(array).length > array.length || Object.getOwnPropertySymbols(array).length > 0) return 'the named properties of an array'
-  return flawOfMethods(array)
+  if (!isPlainArray(array)) return describe(array)
+  return Object.keys(array).length > array.length ? 'the named properties of an array' : flawOfObject(array)
 }
 
-/** What is wrong with a plain object itself, whatever is in it. */
+/** What is wrong with a plain object itself, as plain data, whatever is in it. */
 export function flawOfObject(object: object): string | undefined {
-  return Object.getOwnPropertySymbols(object).length > 0 ? 'a property named by a symbol' : flawOfMethods(object)
-}
-
-/** It says itself that it wants to be stored as something else. */
-function flawOfMethods(object: object): string | undefined {
+  if (hasSymbols(object)) return 'a property named by a symbol'
   return typeof (object as { toJSON?: unknown }).toJSON === 'function' ? 'an object with a toJSON method' : undefined
 }
 
-/** Whether it is an object of no class, of this realm or another one (a vm context, a test runner). */
+/** Whether it has properties that are named by symbols. */
+export function hasSymbols(object: object): boolean {
+  return Object.getOwnPropertySymbols(object).length > 0
+}
+
+/** Whether it is an object of no class, of this realm or of another one (a vm context, a test runner). */
 export function isPlainObject(object: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(object)
-  return prototype === Object.prototype || prototype === null || isIntrinsic(prototype as object, 'isPrototypeOf')
+  return prototype === Object.prototype || prototype === null || Object.hasOwn(prototype as object, 'isPrototypeOf') // only Object.prototype has that
+}
+
+/** Whether it is an array of no class of its own, of this realm or of another one. */
+export function isPlainArray(array: readonly unknown[]): boolean {
+  const prototype = Object.getPrototypeOf(array) as object
+  return prototype === Array.prototype || Object.hasOwn(prototype, 'concat') // only Array.prototype has that
 }
 
 /** How a value is called that is refused. */
@@ -80,7 +86,7 @@ export function describe(value: unknown): string {
     case 'number':
       return Object.is(value, -0) ? '-0' : String(value)
     case 'object':
-      return value === null ? 'null' : instance(value)
+      return value === null ? 'null' : `a ${value.constructor?.name ?? 'class'} instance`
     case 'undefined':
       return 'undefined'
     default:
@@ -94,25 +100,18 @@ export function refuse(format: string, { what, path }: Flaw): never {
   throw new MemcacheValueError(`${format} cannot keep ${what}${where === '' ? '' : `, which is at ${where}`}`)
 }
 
-/** A property or an element as a step of a path. */
-export function step(key: string | number): string {
-  return typeof key === 'string' && /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
-}
-
-function flaw(what: string | undefined): Flaw | undefined {
+/** A flaw that is found right here. */
+export function flaw(what: string | undefined): Flaw | undefined {
   return what === undefined ? undefined : { what, path: [] }
 }
 
-function behind(key: string | number, found: Flaw): Flaw {
-  found.path.push(step(key))
+/** The same flaw, seen from one step further out. */
+export function behind(outer: string, found: Flaw): Flaw {
+  found.path.push(outer)
   return found
 }
 
-function instance(object: object): string {
-  return `a ${object.constructor?.name ?? 'class'} instance`
-}
-
-/** Whether it is another realm's Object.prototype or Array.prototype, each known by a method that only it has itself. */
-function isIntrinsic(prototype: object, method: string): boolean {
-  return Object.hasOwn(prototype, method)
+/** A property or an element as a step of a path. */
+export function step(key: string | number): string {
+  return typeof key === 'string' && /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
 }

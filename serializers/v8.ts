@@ -1,0 +1,55 @@
+/// <reference types="node" preserve="true" />
+import { Buffer } from 'node:buffer'
+import { DefaultDeserializer, serialize } from 'node:v8'
+import { flags } from '../lib/flags.ts'
+import type { Serializer } from '../lib/serialization.ts'
+import { refuse } from './flaws.ts'
+import { checkBounds } from './v8-bounds.ts'
+import { findCloneFlaw } from './v8-flaws.ts'
+
+/**
+ * V8's structured clone. It keeps what JSON does, and Map, Set, Date, RegExp, bigint, undefined, NaN, -0, Buffers, typed
+ * arrays, errors, and circles. What a clone would change or drop is refused with the path to the culprit: functions,
+ * symbols, class instances.
+ */
+export const v8: Serializer = {
+  flag: flags.v8,
+  serialize(value) {
+    const bytes = clone(value)
+    const flaw = findCloneFlaw(value, bytes.length)
+    if (flaw !== undefined) refuse('V8', flaw)
+    return bytes
+  },
+  deserialize(bytes) {
+    checkBounds(bytes)
+    const reader = new Reader(bytes)
+    reader.readHeader()
+    return reader.readValue() as unknown
+  },
+}
+
+/** An array in which a search should not take all day, as it would in one of 2^32 holes. */
+const LONGEST_SEARCHED = 2 ** 24
+
+/** What V8 itself throws for is looked for once more, to name the path to it. */
+function clone(value: unknown): Buffer {
+  try {
+    return serialize(value)
+  } catch (error) {
+    const flaw = findCloneFlaw(value, LONGEST_SEARCHED)
+    if (flaw !== undefined) refuse('V8', flaw)
+    throw error
+  }
+}
+
+const { _readHostObject: readView } = DefaultDeserializer.prototype as unknown as { _readHostObject(this: Reader): NodeJS.ArrayBufferView }
+
+class Reader extends DefaultDeserializer {
+  /** A Buffer or a view of an ArrayBuffer. Node makes it one of the bytes that are read: all of them would be in its `buffer`. */
+  _readHostObject(): NodeJS.ArrayBufferView {
+    const view = readView.call(this)
+    if (Buffer.isBuffer(view)) return Buffer.from(view)
+    const own = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)
+    return new (view.constructor as new (buffer: ArrayBufferLike) => NodeJS.ArrayBufferView)(own)
+  }
+}
