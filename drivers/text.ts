@@ -74,6 +74,11 @@ function encodeGet({ key, cas, touch }: Request<'get'>): Bytes {
   return touch === undefined ? `${verb({ cas })} ${key}\r\n` : `${cas ? 'gats' : 'gat'} ${touch} ${key}\r\n`
 }
 
+/** `get <queue>/t=<milliseconds>/…`: a queue server waits so long for an item to come. */
+function blocksFor({ key }: Request<'get'>): number {
+  return key.includes('/t=') ? Number(/\/t=(\d{1,9})(?=\/|$)/.exec(key)?.[1] ?? 0) : 0
+}
+
 /** `get <key> <key> …`, in several lines where one would be too long. */
 function encodeGetMulti(request: Request<'getMulti'>): Bytes {
   let first = 0
@@ -174,18 +179,21 @@ const STORED: { readonly [mode in StoreMode]: { readonly [word: string]: StoreSt
   cas: { ...CONDITIONAL, EXISTS: 'exists', NOT_FOUND: 'not-found' },
 }
 const DELETED = { DELETED: true, NOT_FOUND: false, END: true } // siberite says END
+const QUEUE_FLUSHED = { END: true }
 const TOUCHED = { TOUCHED: true, NOT_FOUND: false }
 /** memcached's text protocol. */
 export const textProtocol: Protocol<Frame> = {
   name: 'text',
+  queues: true,
   frame: readFrame,
   commands: {
-    get: { encode: encodeGet, decode: foldGet },
+    get: { encode: encodeGet, decode: foldGet, waits: blocksFor },
     getMulti: { encode: encodeGetMulti, decode: foldGetMulti },
     store: { encode: encodeStore, decode: (request) => foldWord(request, STORED[request.mode]) },
     delete: { encode: ({ key }) => `delete ${key}\r\n`, decode: (request) => foldWord(request, DELETED) },
     touch: { encode: ({ key, expires }) => `touch ${key} ${expires}\r\n`, decode: (request) => foldWord(request, TOUCHED) },
     count: { encode: ({ key, delta, down }) => `${down ? 'decr' : 'incr'} ${key} ${delta}\r\n`, decode: foldCount },
+    flushQueue: { encode: ({ key }) => `flush ${key}\r\n`, decode: (request) => foldWord(request, QUEUE_FLUSHED) },
     flush,
     stats,
     version,

@@ -32,7 +32,7 @@ const CALL = new Set(['timeout', 'signal'])
 const STORE = new Set([...CALL, 'ttl', 'minCompressLength'])
 const CAS = new Set([...STORE, 'cas'])
 const COUNT = new Set([...CALL, 'initial', 'ttl'])
-const KNOWN = new Map(Object.entries({ set: STORE, add: STORE, replace: STORE, append: STORE, prepend: STORE, setMulti: STORE, cas: CAS, incr: COUNT, decr: COUNT }))
+const KNOWN = new Map(Object.entries({ put: new Set([...CALL, 'ttl']), set: STORE, add: STORE, replace: STORE, append: STORE, prepend: STORE, setMulti: STORE, cas: CAS, incr: COUNT, decr: COUNT }))
 
 /** Whether this is an object that can only be meant as options: a Date, a Map or a URL is meant as something else. */
 export function isPlain(options: unknown): options is object {
@@ -50,10 +50,7 @@ export function checkCall(command: string, options: CallOptions & { readonly min
   if (!isPlain(options)) {
     throw new MemcacheValueError(`the options of ${command} are an object, such as { timeout: 500 }, not ${show(options)}`)
   }
-  const known = KNOWN.get(command) ?? CALL
-  for (const name of Object.keys(options)) {
-    if (!known.has(name)) throw new MemcacheValueError(`${command} has no option "${name}": it has ${[...known].join(', ')}`)
-  }
+  checkNames(command, options, KNOWN.get(command) ?? CALL)
   const { timeout, signal, minCompressLength } = options
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0 && timeout <= LONGEST_TIMEOUT)) {
     throw new MemcacheValueError(`a timeout is a number of milliseconds above 0, at most ${LONGEST_TIMEOUT}, not ${show(timeout)}`)
@@ -63,6 +60,13 @@ export function checkCall(command: string, options: CallOptions & { readonly min
   }
   if (minCompressLength !== undefined && !(Number.isInteger(minCompressLength) && (minCompressLength as number) >= 0)) {
     throw new MemcacheValueError(`minCompressLength is a whole number of bytes, not ${show(minCompressLength)}`)
+  }
+}
+
+/** @throws MemcacheValueError for an option whose name is not among these. */
+export function checkNames(command: string, options: object, known: ReadonlySet<string>): void {
+  for (const name of Object.keys(options)) {
+    if (!known.has(name)) throw new MemcacheValueError(`${command} has no option "${name}": it has ${[...known].join(', ')}`)
   }
 }
 

@@ -15,6 +15,11 @@ export interface CallerSettings {
   readonly errorAsMiss: boolean
 }
 
+/** Whether a client is open, for all of its parts. */
+export interface Life {
+  closed: boolean
+}
+
 /**
  * Runs the commands of a client for their callers: options checked, nothing executed once the client is closed, replies
  * turned into results, errors made the caller's own. Whatever goes wrong rejects; nothing throws.
@@ -22,15 +27,16 @@ export interface CallerSettings {
 export class Caller {
   /** Executes one request. */
   readonly execute: Execute
-  closed = false
   readonly #strict: Execute
   readonly #settings: CallerSettings
+  readonly #life: Life
 
   /** `execute` rejects with faults, whether or not the client's callers get them as misses. */
-  constructor(execute: Execute, settings: CallerSettings) {
+  constructor(execute: Execute, settings: CallerSettings, life: Life) {
     this.#strict = execute
     this.execute = settings.errorAsMiss ? errorAsMiss(execute) : execute
     this.#settings = settings
+    this.#life = life
   }
 
   /** A command that is one request. The promises are made by hand: an async function costs a `get` twice as much. */
@@ -97,6 +103,6 @@ export class Caller {
   #check(command: string, options: CallOptions | undefined): void {
     if (options !== undefined) checkCall(command, options)
     options?.signal?.throwIfAborted()
-    if (this.closed) throw new MemcacheClosedError('close() was called')
+    if (this.#life.closed) throw new MemcacheClosedError('close() was called')
   }
 }

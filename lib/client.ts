@@ -4,18 +4,23 @@ import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { casId, list, pairs, statsSection, whole } from './arguments.ts'
 import { lifetime, type CasOptions, type CountOptions, type StoreOptions } from './call-options.ts'
-import { Caller } from './caller.ts'
+import { Caller, type Life } from './caller.ts'
 import { CasIds } from './cas-ids.ts'
 import type { Codec } from './codec.ts'
 import type { CallOptions, Item, Key, MetaItem, Reply, Request, StoreMode } from './commands.ts'
 import { countLike, initialCount, step } from './counter.ts'
+import type { CounterStart } from './counting.ts'
 import type { Driver } from './driver.ts'
-import { complete, MemcacheClosedError, MemcacheUnsupportedError, type MemcacheError } from './errors.ts'
+import { complete, MemcacheClosedError, type MemcacheError } from './errors.ts'
 import { expiry, type Ttl } from './expiry.ts'
 import { valueFormat } from './format.ts'
-import { keyRules, nameKeys, wireKey, type KeyLike, type KeyRules } from './key.ts'
+import { nameKeys, wireKey, type KeyLike, type KeyRules } from './key.ts'
+import type { OpenDriver } from './queue/links.ts'
 import { stack } from './middleware.ts'
-import { endpointOf, resolveOptions, type ClientOptions } from './options.ts'
+import { endpointOf, keyRulesOf, resolveOptions, type ClientOptions } from './options.ts'
+import type { QueueOptions } from './queue/options.ts'
+import type { Queue } from './queue/queue.ts'
+import { Queues } from './queue/queues.ts'
 import { isStored, Results, same, type Read, type Versioned } from './results.ts'
 
 /** What a client tells of its connection. There is no 'error' event: what fails rejects the call that it fails. */
@@ -33,10 +38,12 @@ export interface ClientEvents {
 export class Client extends EventEmitter<ClientEvents> {
   readonly #driver: Driver
   readonly #caller: Caller
+  readonly #life: Life
   readonly #keys: KeyRules
   readonly #values: Codec<unknown, Buffer>
   readonly #casIds: CasIds | undefined
   readonly #results: Results
+  readonly #queues: Queues
 
   /**
    * @param url `memcached://host:port` or `unix:/path`; options win over it.
@@ -47,15 +54,23 @@ export class Client extends EventEmitter<ClientEvents> {
   constructor(first: string | ClientOptions = {}, second: ClientOptions = {}) {
     super()
     const settings = typeof first === 'string' ? resolveOptions(first, second) : resolveOptions(undefined, first)
+    const open: OpenDriver = (events) => {
+      const driver = settings.driver(endpointOf(settings, events))
+      return { driver, execute: stack(settings.layers)(driver.execute) }
+    }
     const endpoint = endpointOf(settings, {
       // In a turn of their own, so that a listener that throws harms nobody but itself.
       onConnect: () => process.nextTick(() => this.emit('connect')),
       onDisconnect: (cause) => process.nextTick(() => this.emit('disconnect', complete(cause, { server: endpoint.name }))),
     })
-    this.#driver = settings.driver(endpoint)
-    this.#caller = new Caller(stack(settings.layers)(this.#driver.execute), { ...settings, server: endpoint.name })
+    const { driver, execute } = open(endpoint)
+    const life = (this.#life = { closed: false })
+    const caller = { ...settings, server: endpoint.name }
+    this.#driver = driver
+    this.#caller = new Caller(execute, caller, life)
     this.#values = valueFormat(settings, endpoint.maxReplyLength)
-    this.#keys = keyRules(settings.keyPrefix, settings.maxKeyLength, settings.binaryKeys ? longestBinaryKey(this.#driver) : 0)
+    this.#keys = keyRulesOf(settings, driver)
+    this.#queues = new Queues({ driver, execute, open, endpoint, keys: this.#keys, caller, life })
     this.#casIds = settings.cacheCas ? new CasIds() : undefined
     this.#results = new Results(this.#values, this.#casIds)
   }
@@ -202,15 +217,23 @@ export class Client extends EventEmitter<ClientEvents> {
     return this.#caller.call('verbosity', options, () => ({ op: 'verbosity', level: whole('a level', level) }), same)
   }
 
+  /** A queue of a kestrel, a darner or their like. @throws MemcacheUnsupportedError unless the driver is `text`, MemcacheKeyError. */
+  queue(name: string, options?: { readonly codec?: 'buffer' | undefined }): Queue<Buffer>
+  queue(name: string, options: { readonly codec: 'string' }): Queue<string>
+  queue<T = unknown>(name: string, options: QueueOptions<T>): Queue<T>
+  queue(name: string, options: QueueOptions<never> = {}): unknown {
+    return this.#queues.open(name, options)
+  }
+
   /**
    * Connects, or joins the attempt that is under way; commands do it by themselves. Also opens a client again that was
    * closed. `reconnect` first ends the connection that there is: what is pending on it rejects with MemcacheClosedError.
    */
   async connect({ reconnect = false }: { readonly reconnect?: boolean } = {}): Promise<void> {
     try {
-      this.#caller.closed = false
+      this.#life.closed = false
       if (reconnect) await this.#driver.disconnect(new MemcacheClosedError('connect({ reconnect: true }) ended the connection'))
-      if (this.#caller.closed) throw new MemcacheClosedError('close() was called')
+      if (this.#life.closed) throw new MemcacheClosedError('close() was called')
       await this.#driver.connect()
     } catch (error) {
       throw this.#caller.fault(error, undefined)
@@ -222,8 +245,10 @@ export class Client extends EventEmitter<ClientEvents> {
    * `connect()`. Settles when the socket is closed, after which this client keeps no process alive. It never rejects.
    */
   async close(): Promise<void> {
-    this.#caller.closed = true
-    await this.#driver.disconnect(new MemcacheClosedError('close() was called'))
+    this.#life.closed = true
+    const reason = new MemcacheClosedError('close() was called')
+    this.#queues.end(reason)
+    await this.#driver.disconnect(reason)
   }
 
   /** The same as `close`. */
@@ -318,14 +343,7 @@ export class Client extends EventEmitter<ClientEvents> {
     const result = (count: bigint | undefined): N | undefined => (count === undefined ? undefined : countLike(delta, count))
     const initial = options?.initial
     if (initial === undefined) return this.#caller.call(command, options, build, result)
-    return this.#caller.guard(command, options, async () => {
-      const start = { initial: initialCount(initial, delta), expires: lifetime(options) }
-      return result(await this.#caller.countFrom(build(), start, options))
-    })
+    const start = (): CounterStart => ({ initial: initialCount(initial, delta), expires: lifetime(options) })
+    return this.#caller.guard(command, options, async () => result(await this.#caller.countFrom(build(), start(), options)))
   }
-}
-
-function longestBinaryKey({ longestBinaryKey }: Driver): number {
-  if (longestBinaryKey !== undefined) return longestBinaryKey
-  throw new MemcacheUnsupportedError('this driver has no keys with blanks or control characters: "binaryKeys" needs one such as binary or meta')
 }

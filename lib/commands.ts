@@ -54,6 +54,8 @@ export interface Commands {
   touch: { args: { key: Key; expires: number }; reply: boolean }
   /** `down`: decrement. A missing key gives `undefined`, and is not made. */
   count: { args: { key: Key; delta: bigint; down: boolean }; reply: bigint | undefined }
+  /** Drops what is in one queue of a queue server. */
+  flushQueue: { args: { key: Key }; reply: boolean }
   /** `delay` in the form of expiry.ts; 0 = now. */
   flush: { args: { delay: number }; reply: boolean }
   /** `section` is '' for the general statistics. */

@@ -88,14 +88,14 @@ export class Connection<Frame> {
     return new Promise((resolve, reject) => this.#opening.push({ resolve, reject }))
   }
 
-  execute<O extends Op>(request: Request<O>, { encode, decode }: Exchange<O, Frame>, call: CallOptions | undefined): Promise<Reply<O>> {
+  execute<O extends Op>(request: Request<O>, { encode, decode, waits }: Exchange<O, Frame>, call: CallOptions | undefined): Promise<Reply<O>> {
     return new Promise((resolve, reject) => {
       // What throws here rejects the promise, before anything of the request is queued.
       call?.signal?.throwIfAborted() // a layer may have taken its time
       const opaque = (this.#opaque = (this.#opaque + 1) >>> 0)
       const bytes = encode(request, opaque)
       const fold = decode(request, opaque)
-      const timeout = call?.timeout ?? this.#endpoint.timeout
+      const timeout = call?.timeout ?? this.#endpoint.timeout + (waits?.(request) ?? 0)
       const pending: Pending<Frame> = new Pending<Frame, O>(request, bytes, fold, resolve, reject, this.#turn(), timeout)
       this.#admit(pending)
       if (call?.signal !== undefined) pending.watch(call.signal, () => this.#abandoned(pending))
@@ -229,10 +229,10 @@ export class Connection<Frame> {
     if (head?.settled === true) this.#abandoned(head)
   }
 
-  /** Nobody waits for this request any more: if the others have to, its reply gets one more `timeout` to come. */
+  /** Nobody waits for this request any more: if the others have to, its reply gets one more `timeout` to come, and at least its own time. */
   #abandoned(pending: Pending<Frame>): void {
     if (pending !== this.#awaiting.peek()) return
-    this.#grace = performance.now() + this.#endpoint.timeout
+    this.#grace = Math.max(performance.now() + this.#endpoint.timeout, pending.deadline)
     this.#alarm.setFor(this.#grace)
   }
 

@@ -37,6 +37,8 @@ export interface Driver {
   readonly connected: boolean
   /** See {@link Protocol.longestBinaryKey}. */
   readonly longestBinaryKey?: number | undefined
+  /** See {@link Protocol.queues}. */
+  readonly queues?: boolean | undefined
   /** The socket of the present connection, where the driver has one. */
   readonly socket?: Socket | undefined
   /** Connects, or joins the attempt that is under way; does nothing where there is a connection. */
@@ -81,6 +83,8 @@ export interface Exchange<O extends Op, Frame> {
   /** @throws MemcacheUnsupportedError for a request that this protocol cannot say. */
   readonly encode: (request: Request<O>, opaque: number) => Bytes
   readonly decode: (request: Request<O>, opaque: number) => Fold<Reply<O>, Frame>
+  /** Milliseconds that the request asks the server to wait before it answers: they come on top of the client's `timeout`. */
+  readonly waits?: (request: Request<O>) => number
 }
 
 /** A wire protocol, without a socket: pure functions from requests to bytes, from bytes to frames, from frames to replies. */
@@ -91,6 +95,8 @@ export interface Protocol<Frame> {
   readonly commands: { readonly [O in Op]?: Exchange<O, Frame> }
   /** The longest key, in bytes, with blanks and control characters in it, that it can say. Default: none. */
   readonly longestBinaryKey?: number
+  /** Whether kestrel, darner and their like speak it. Default: no. */
+  readonly queues?: boolean
   /**
    * Reads one whole frame, moving the reader behind it, or gives undefined and leaves the reader where it was: more
    * bytes have to come. @throws MemcacheProtocolError for what is outside the grammar, or longer than `maxLength`.

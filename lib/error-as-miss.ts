@@ -11,6 +11,7 @@ const MISSES: { readonly [O in Op]: (request: Request<O>) => Reply<O> } = {
   delete: () => false,
   touch: () => false,
   count: () => undefined,
+  flushQueue: () => false,
   flush: () => false,
   stats: () => new Map(),
   version: () => '',

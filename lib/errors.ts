@@ -104,6 +104,17 @@ export class MemcacheTimeoutError extends MemcacheSocketError {
   override readonly code = 'ERR_MEMCACHE_TIMEOUT'
 }
 
+/**
+ * The connection that a job was taken on was lost before the job was acknowledged: the queue server gives the job to
+ * somebody else, or has done so already. What was done for it may be done again.
+ */
+export class MemcacheReservationLostError extends MemcacheSocketError {
+  static {
+    brand(this, 'MemcacheReservationLostError')
+  }
+  override readonly code = 'ERR_MEMCACHE_RESERVATION_LOST'
+}
+
 /** The server sent what the protocol's grammar does not allow at that place, so nothing after it can be trusted. */
 export class MemcacheProtocolError extends MemcacheSocketError {
   static {

@@ -14,6 +14,7 @@ export {
   MemcacheKeyError,
   MemcacheOverloadError,
   MemcacheProtocolError,
+  MemcacheReservationLostError,
   MemcacheServerError,
   MemcacheSocketError,
   MemcacheTimeoutError,
@@ -29,6 +30,13 @@ export type { ClientOptions } from './options.ts'
 export type { Versioned } from './results.ts'
 export type { Encoded, Format, Serializer } from './serialization.ts'
 export type { ByteReader } from './byte-reader.ts'
+export { consumeAll } from './queue/consume-all.ts'
+export type { Consumer, ConsumeOptions, QueueCounters } from './queue/consumer.ts'
+export type { Job } from './queue/job.ts'
+export type { QueueCodec } from './queue/codec.ts'
+export type { Queue } from './queue/queue.ts'
+export type { ProcessOptions, QueueGetOptions, QueueOptions } from './queue/options.ts'
+export type { Handler as JobHandler, OnError, QueueWorker, WorkCounters } from './queue/worker.ts'
 export { wire } from './wire.ts'
 export { wrap } from './wrap.ts'
 

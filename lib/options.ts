@@ -2,9 +2,10 @@ import { text } from '../drivers/text.ts'
 import { json } from '../serializers/json.ts'
 import { isPlain, LONGEST_TIMEOUT } from './call-options.ts'
 import type { Compressor } from './compression.ts'
-import type { DriverFactory, Endpoint } from './driver.ts'
+import type { Driver, DriverFactory, Endpoint } from './driver.ts'
 import { MemcacheUnsupportedError, MemcacheValueError } from './errors.ts'
 import { isFormat } from './format.ts'
+import { keyRules, type KeyRules } from './key.ts'
 import type { Middleware } from './middleware.ts'
 import type { Format, Serializer } from './serialization.ts'
 import { show } from './show.ts'
@@ -135,6 +136,13 @@ export function endpointOf(settings: Settings, events: Pick<Endpoint, 'onConnect
   const name = path ?? `${host.includes(':') ? `[${host}]` : host}:${port}`
   const maxReplyLength = Math.max(LONGEST_REPLY, maxValueLength)
   return { host, port, path, name, connectTimeout, timeout, disableNagle, keepAlive, maxPending, maxPendingBytes, maxReplyLength, ...events }
+}
+
+/** What a client's keys have to be. @throws MemcacheUnsupportedError for `binaryKeys` on a driver that cannot say them. */
+export function keyRulesOf({ keyPrefix, maxKeyLength, binaryKeys }: Settings, { longestBinaryKey }: Driver): KeyRules {
+  if (!binaryKeys) return keyRules(keyPrefix, maxKeyLength, 0)
+  if (longestBinaryKey !== undefined) return keyRules(keyPrefix, maxKeyLength, longestBinaryKey)
+  throw new MemcacheUnsupportedError('this driver has no keys with blanks or control characters: "binaryKeys" needs one such as binary or meta')
 }
 
 /** `memcached://host[:port]` or `unix:/path`. Messages do not repeat the URL: it may hold a password. */

@@ -41,6 +41,10 @@ class Wire<Frame> implements Driver {
     return this.#protocol.longestBinaryKey
   }
 
+  get queues(): boolean | undefined {
+    return this.#protocol.queues
+  }
+
   connect(): Promise<void> {
     this.#connection ??= this.#connect()
     return this.#connection.whenOpen()

@@ -10,7 +10,10 @@ import { root } from './support/pages.ts'
 /** Top to bottom. A file imports from its own layer or from one below. */
 const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
   ['door', lib('index')],
-  ['client', lib('client', 'caller', 'options', 'call-options', 'arguments', 'bulk', 'counting', 'results', 'cas-ids', 'format')],
+  [
+    'client',
+    [...lib('client', 'caller', 'options', 'call-options', 'arguments', 'bulk', 'counting', 'results', 'cas-ids', 'format'), ...sources('lib/queue')],
+  ],
   ['drivers and serializers', [...sources('drivers'), ...sources('serializers')]],
   [
     'mechanics',
@@ -36,7 +39,7 @@ function sources(folder: string, recursive = false): string[] {
   return names.map((name) => `${folder}/${name}`).sort()
 }
 
-const client = [...sources('lib'), ...sources('drivers'), ...sources('serializers')]
+const client = [...sources('lib'), ...sources('lib/queue'), ...sources('drivers'), ...sources('serializers')]
 const server = sources('lib/testing', true)
 const shipped = [...client, ...server]
 

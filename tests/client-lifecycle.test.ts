@@ -153,7 +153,7 @@ void t.test('closing', async (t) => {
     const client = make()
     await client.set('k', 1)
     server.stall()
-    const written = [rejection(client.get('k')), rejection(client.setMulti({ a: 1, b: 2 })), rejection(client.incr('k', 1, { initial: 1 }))]
+    const written = [rejection(client.get('k')), rejection(client.setMulti({ a: 1, b: 2 })), rejection(client.incr('n', 1, { initial: 1 }))]
     await sleep(20)
     const unwritten = [rejection(client.get('k')), rejection(client.getMulti(['k']))]
     const closed = client.close()

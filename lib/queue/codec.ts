@@ -1,0 +1,54 @@
+/// <reference types="node" preserve="true" />
+import { Buffer, isUtf8 } from 'node:buffer'
+import { asBuffer, attempt } from '../codec.ts'
+import { MemcacheValueError } from '../errors.ts'
+import { show } from '../show.ts'
+
+/**
+ * How the values of a queue become bytes. Queue servers drop an item's flags, so that nothing but the caller's word says
+ * what the bytes are: any serializer is one.
+ */
+export interface QueueCodec<T = unknown> {
+  /** @throws MemcacheValueError for what would come back changed. */
+  serialize(value: T): Buffer
+  deserialize(bytes: Buffer): T
+}
+
+/** Buffers as they are. */
+export const bytes: QueueCodec<Buffer> = {
+  serialize(value) {
+    if (!Buffer.isBuffer(value)) throw new MemcacheValueError(`this queue takes Buffers, not ${show(value)}: give it a codec`)
+    return value
+  },
+  deserialize: (value) => Buffer.from(value),
+}
+
+/** Strings, as UTF-8. */
+export const utf8: QueueCodec<string> = {
+  serialize(value) {
+    if (typeof value !== 'string') throw new MemcacheValueError(`this queue takes strings, not ${show(value)}`)
+    if (!value.isWellFormed()) throw new MemcacheValueError('the string has a lone surrogate, which has no bytes in UTF-8')
+    return Buffer.from(value, 'utf8')
+  },
+  deserialize(value) {
+    if (!isUtf8(value)) throw new MemcacheValueError('the value is no UTF-8')
+    return value.toString('utf8')
+  },
+}
+
+/** The bytes of a value. @throws MemcacheValueError for one that has none: several of these servers damage an empty item. */
+export function encodeJob<T>(codec: QueueCodec<T>, value: T): Buffer {
+  const encoded = asBuffer('codec', attempt('codec', () => codec.serialize(value)))
+  if (encoded.length === 0) throw new MemcacheValueError('a queue takes no empty value: several servers lose or change it')
+  return encoded
+}
+
+/** @throws MemcacheValueError for bytes that the codec cannot read. */
+export function decodeJob<T>(codec: QueueCodec<T>, value: Buffer, queue: string): T {
+  try {
+    return codec.deserialize(value)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new MemcacheValueError(`a value of the queue ${JSON.stringify(queue)} cannot be decoded: ${why}`, { cause: error, sent: true })
+  }
+}

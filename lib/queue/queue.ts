@@ -1,0 +1,126 @@
+/// <reference types="node" preserve="true" />
+import type { Buffer } from 'node:buffer'
+import { lifetime, type StoreOptions } from '../call-options.ts'
+import type { Caller } from '../caller.ts'
+import type { CallOptions, Request } from '../commands.ts'
+import { Consumer, type ConsumeOptions } from './consumer.ts'
+import { MemcacheClosedError } from '../errors.ts'
+import { encodeJob } from './codec.ts'
+import { checkConsume, checkGet, checkWork, type ProcessOptions, type QueueGetOptions } from './options.ts'
+import { QueueReader, type QueueAddress } from './reader.ts'
+import { queueStats } from './stats.ts'
+import { QueueWorker, type Handler } from './worker.ts'
+import { isStored, same } from '../results.ts'
+
+/**
+ * A queue of a kestrel, a darner, or of another server of their kind. Faults are never taken for an empty queue, whatever
+ * the client's `errorAsMiss` says. Reading has connections of its own, which need to lead to the server itself: behind a
+ * proxy, reservations get mixed up.
+ */
+export class Queue<T = Buffer> {
+  readonly #address: QueueAddress<T>
+  readonly #caller: Caller
+  /** A reader for `get`s that wait, kept for the next one. */
+  #spare: QueueReader<T> | undefined
+
+  constructor(address: QueueAddress<T>, caller: Caller) {
+    address.keyOf(address.name)
+    this.#address = address
+    this.#caller = caller
+  }
+
+  get name(): string {
+    return this.#address.name
+  }
+
+  /** Puts a value to the end; `false` = the queue is full. kestrel drops it when `ttl` is over. Wire: `set`, flags 0. */
+  put(value: T, options?: Omit<StoreOptions, 'minCompressLength'>): Promise<boolean> {
+    const { codec } = this.#address
+    const build = (): Request<'store'> => {
+      const item = { value: encodeJob(codec, value), flags: 0 }
+      return { op: 'store', mode: 'set', key: this.#key, item, expires: lifetime(options) }
+    }
+    return this.#caller.call('put', options, build, isStored)
+  }
+
+  /**
+   * Takes the first value for good, at most once: what is lost on its way from the server is lost. `undefined` = there was none
+   * for `blockFor`. A signal that is aborted while the server waits rejects only if nothing comes: an item that comes is
+   * given. Wire: `get <queue>/t=<milliseconds>`.
+   */
+  get(options?: QueueGetOptions): Promise<T | undefined> {
+    return this.#caller.guard('get', undefined, async () => {
+      const { blockFor, timeout = this.#address.timeout, signal } = checkGet(options)
+      signal?.throwIfAborted()
+      const reader = this.#spare ?? new QueueReader(this.#address)
+      this.#spare = undefined
+      const item = await reader.pop(blockFor, timeout)
+      if (this.#spare === undefined) this.#spare = reader
+      else reader.end(new MemcacheClosedError('another reader is kept'))
+      if (item === undefined) signal?.throwIfAborted()
+      return item && this.#address.codec.deserialize(item.value)
+    })
+  }
+
+  /**
+   * The first value, which stays where it is: it is reserved and given back, since `peek` takes it away on some servers.
+   * Wire: `get <queue>/open`, `get <queue>/abort`.
+   */
+  peek(options?: CallOptions): Promise<T | undefined> {
+    return this.#caller.guard('peek', options, async () => {
+      const reader = new QueueReader(this.#address)
+      try {
+        const job = await reader.take(0, options?.signal ?? NEVER, { released() {}, finished() {} })
+        if (job === undefined) return undefined
+        const { value } = job
+        await job.abort()
+        return value
+      } finally {
+        reader.end(new MemcacheClosedError('the value was only looked at'))
+      }
+    })
+  }
+
+  /** Drops all values. Wire: `flush <queue>`. */
+  flush(options?: CallOptions): Promise<boolean> {
+    return this.#caller.call('flush', options, () => ({ op: 'flushQueue', key: this.#key }), same)
+  }
+
+  /** Drops the queue. `false` = the server does not say that there was one. Wire: `delete <queue>`. */
+  delete(options?: CallOptions): Promise<boolean> {
+    return this.#caller.call('delete', options, () => ({ op: 'delete', key: this.#key }), same)
+  }
+
+  /** What the server counts of this queue: `items`, `open_transactions`, … Empty for one that it does not know. Wire: `stats`. */
+  stats(options?: CallOptions): Promise<Map<string, number>> {
+    return this.#caller.call('stats', options, () => ({ op: 'stats', section: '' }), (stats) => queueStats(stats, this.#key))
+  }
+
+  /**
+   * The jobs of the queue, reserved one by one, at least once each: a job that is not acknowledged goes back when its
+   * connection ends. Leaving the loop gives back what is open. Wire: `get <queue>/t=<milliseconds>/open`.
+   */
+  consume(options: ConsumeOptions = {}): Consumer<T> {
+    return new Consumer([this.#address], checkConsume(options))
+  }
+
+  /**
+   * Calls a handler for each job, several at a time, and acknowledges those whose handler succeeds. A handler may be called
+   * twice for one job: after a fault, nobody knows whether it was acknowledged.
+   */
+  process(handler: Handler<T>, options: ProcessOptions = {}): QueueWorker<T> {
+    const { consume, work, concurrency } = checkWork(handler, options, this.#address.keyOf)
+    return new QueueWorker(new Consumer([this.#address], consume), handler, concurrency, work)
+  }
+
+  /** For `consumeAll`. */
+  get address(): QueueAddress<T> {
+    return this.#address
+  }
+
+  get #key(): string {
+    return this.#address.keyOf(this.#address.name)
+  }
+}
+
+const NEVER = new AbortController().signal

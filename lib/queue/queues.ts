@@ -1,0 +1,47 @@
+import { Caller, type CallerSettings, type Life } from '../caller.ts'
+import type { Execute } from '../commands.ts'
+import type { Driver, Endpoint } from '../driver.ts'
+import { MemcacheUnsupportedError, type MemcacheError } from '../errors.ts'
+import type { KeyRules } from '../key.ts'
+import { Links, type OpenDriver } from './links.ts'
+import { queueCodec, queueKey, type QueueOptions } from './options.ts'
+import { Queue } from './queue.ts'
+
+/** What a client's queues have of the client. */
+export interface QueueHost {
+  readonly driver: Driver
+  readonly execute: Execute
+  /** For the connections that readers have of their own. */
+  readonly open: OpenDriver
+  readonly endpoint: Endpoint
+  readonly keys: KeyRules
+  readonly caller: CallerSettings
+  readonly life: Life
+}
+
+/** The queues of one client, and their connections. */
+export class Queues {
+  readonly #host: QueueHost
+  readonly #links: Links
+  /** A fault must not look like an empty queue, whatever `errorAsMiss` says. */
+  readonly #caller: Caller
+
+  constructor(host: QueueHost) {
+    this.#host = host
+    this.#links = new Links(host.open, host.life)
+    this.#caller = new Caller(host.execute, { ...host.caller, errorAsMiss: false }, host.life)
+  }
+
+  /** @throws MemcacheUnsupportedError, MemcacheKeyError, MemcacheValueError for a codec that is none. */
+  open(name: string, options: QueueOptions<never>): Queue<never> {
+    const { driver, endpoint, keys } = this.#host
+    if (driver.queues !== true) throw new MemcacheUnsupportedError('queue servers speak the text protocol: queue() needs the driver text')
+    const keyOf = (queue: string): string => queueKey(queue, keys)
+    return new Queue({ name, keyOf, server: endpoint.name, codec: queueCodec(options), links: this.#links, timeout: endpoint.timeout }, this.#caller)
+  }
+
+  /** Ends all connections. */
+  end(reason: MemcacheError): void {
+    this.#links.endAll(reason)
+  }
+}
