@@ -1,60 +1,16 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { startServer } from '../lib/testing/index.ts'
-import type { Socket } from 'node:net'
-import type { TestServer } from '../lib/testing/index.ts'
-
-/** A client that knows no protocol: sends text, and waits for text. */
-class RawClient {
-  readonly socket: Socket
-  received = ''
-  /** `end` for FIN, or the code of the error. */
-  readonly closed: Promise<string>
-
-  constructor(server: TestServer) {
-    this.socket = connect(server.path === undefined ? { host: server.host, port: server.port } : { path: server.path })
-    this.socket.setEncoding('latin1')
-    this.socket.on('data', (data: string) => { this.received += data })
-    this.closed = new Promise((resolve) => {
-      this.socket.on('end', () => { resolve('end') })
-      this.socket.on('error', (error: NodeJS.ErrnoException) => { resolve(error.code ?? error.message) })
-    })
-  }
-
-  send(text: string): void {
-    this.socket.write(text, 'latin1')
-  }
-
-  /** Waits for so many bytes, and takes them. */
-  async take(length: number): Promise<string> {
-    const deadline = Date.now() + 2000
-    while (this.received.length < length && Date.now() < deadline) await sleep(1)
-    const taken = this.received
-    this.received = ''
-    return taken
-  }
-
-  async ask(text: string, reply: string): Promise<boolean> {
-    this.send(text)
-    return await this.take(reply.length) === reply
-  }
-}
+import { RawConnection, waitFor } from './support/raw-connection.ts'
 
 /** Long enough for a reply on this machine, if there is one. */
 const A_MOMENT = 40
 const VERSION = 'VERSION 1.6.18\r\n'
-
-async function waitFor(condition: () => boolean): Promise<boolean> {
-  const deadline = Date.now() + 2000
-  while (!condition() && Date.now() < deadline) await sleep(1)
-  return condition()
-}
 
 t.test('where it listens', async (t) => {
   await using server = await startServer()
@@ -62,13 +18,13 @@ t.test('where it listens', async (t) => {
   t.ok(server.port > 0)
   t.equal(server.path, undefined)
   t.equal(server.url, `memcached://127.0.0.1:${server.port}`)
-  t.ok(await new RawClient(server).ask('version\r\n', VERSION))
+  t.ok(await new RawConnection(server).ask('version\r\n', VERSION))
 
   await t.rejects(startServer({ port: server.port }), { code: 'EADDRINUSE' }, 'an address in use')
   await t.rejects(startServer({ path: '/no/such/directory/socket' }), { code: /^E/ }, 'a path that cannot be')
 
   await using other = await startServer({ version: '1.6.45' })
-  t.ok(await new RawClient(other).ask('version\r\n', 'VERSION 1.6.45\r\n'), 'servers are independent, and so are their options')
+  t.ok(await new RawConnection(other).ask('version\r\n', 'VERSION 1.6.45\r\n'), 'servers are independent, and so are their options')
 })
 
 t.test('IPv6', async (t) => {
@@ -78,7 +34,7 @@ t.test('IPv6', async (t) => {
     return
   }
   t.equal(server.url, `memcached://[::1]:${server.port}`)
-  t.ok(await new RawClient(server).ask('version\r\n', VERSION))
+  t.ok(await new RawConnection(server).ask('version\r\n', VERSION))
   await server.close()
 })
 
@@ -89,7 +45,7 @@ t.test('a unix socket', async (t) => {
     await using server = await startServer({ path })
     t.equal(server.url, `unix:${path}`)
     t.equal(server.port, 0)
-    const client = new RawClient(server)
+    const client = new RawConnection(server)
     t.ok(await client.ask('version\r\n', VERSION))
     server.dropConnections({ reset: true })
     t.equal(await client.closed, 'end', 'a unix socket knows no reset')
@@ -100,7 +56,7 @@ t.test('a unix socket', async (t) => {
 t.test('counts its connections', async (t) => {
   await using server = await startServer()
   t.same([server.connections, server.connectionsAccepted], [0, 0])
-  const [one, two] = [new RawClient(server), new RawClient(server)]
+  const [one, two] = [new RawConnection(server), new RawConnection(server)]
   t.ok(await one.ask('version\r\n', VERSION))
   t.ok(await two.ask('version\r\n', VERSION))
   t.same([server.connections, server.connectionsAccepted], [2, 2])
@@ -111,7 +67,7 @@ t.test('counts its connections', async (t) => {
 
 t.test('clear', async (t) => {
   await using server = await startServer()
-  const client = new RawClient(server)
+  const client = new RawConnection(server)
   t.ok(await client.ask('set a 0 0 1\r\n1\r\nset a 0 0 1\r\n2\r\n', 'STORED\r\nSTORED\r\n'))
   client.send('set half 0 0 4\r\nab')
   await sleep(A_MOMENT)
@@ -126,14 +82,14 @@ t.test('clear', async (t) => {
 
 t.test('stall and resume', async (t) => {
   await using server = await startServer()
-  const [one, two] = [new RawClient(server), new RawClient(server)]
+  const [one, two] = [new RawConnection(server), new RawConnection(server)]
   t.ok(await one.ask('version\r\n', VERSION))
   server.stall()
   one.send('set a 0 0 1\r\n1\r\nget a\r\n')
   two.send('version\r\nquit\r\n')
   await sleep(A_MOMENT)
   t.same([one.received, two.received], ['', ''], 'nobody is answered')
-  const late = new RawClient(server)
+  const late = new RawConnection(server)
   await once(late.socket, 'connect')
   one.send('incr a 1\r\n')
   await sleep(A_MOMENT)
@@ -152,28 +108,28 @@ t.test('stall and resume', async (t) => {
 
 t.test('a client that gives up on a stalled server', async (t) => {
   await using server = await startServer()
-  const client = new RawClient(server)
+  const client = new RawConnection(server)
   server.stall()
   client.send('version\r\n')
   await sleep(A_MOMENT)
   client.socket.destroy()
   t.ok(await waitFor(() => server.connections === 0))
   server.resume()
-  t.ok(await new RawClient(server).ask('version\r\n', VERSION))
+  t.ok(await new RawConnection(server).ask('version\r\n', VERSION))
 })
 
 t.test('dropConnections', async (t) => {
   await using server = await startServer()
   for (const [reset, how] of [[false, 'end'], [true, 'ECONNRESET']] as const) {
-    const clients = [new RawClient(server), new RawClient(server)]
+    const clients = [new RawConnection(server), new RawConnection(server)]
     for (const client of clients) t.ok(await client.ask('version\r\n', VERSION))
     server.dropConnections({ reset })
     for (const client of clients) t.equal(await client.closed, how)
     t.ok(await waitFor(() => server.connections === 0))
-    t.ok(await new RawClient(server).ask('version\r\n', VERSION), 'new connections are accepted')
+    t.ok(await new RawConnection(server).ask('version\r\n', VERSION), 'new connections are accepted')
   }
   server.dropConnections()
-  const client = new RawClient(server)
+  const client = new RawConnection(server)
   server.stall()
   client.send('set a 0 0 1\r\n1\r\n')
   await sleep(A_MOMENT)
@@ -181,12 +137,12 @@ t.test('dropConnections', async (t) => {
   t.equal(await client.closed, 'end')
   server.resume()
   t.equal(client.received, '', 'replies held back are lost')
-  t.ok(await new RawClient(server).ask('get a\r\n', 'VALUE a 0 1\r\n1\r\nEND\r\n'), 'but the command was run')
+  t.ok(await new RawConnection(server).ask('get a\r\n', 'VALUE a 0 1\r\n1\r\nEND\r\n'), 'but the command was run')
 })
 
 t.test('garble', async (t) => {
   await using server = await startServer()
-  const client = new RawClient(server)
+  const client = new RawConnection(server)
   server.garble('\xff\0what?')
   server.garble(Buffer.from('EN'))
   t.ok(await client.ask('set a 0 0 1\r\n1\r\nget a b\r\nget a\r\n', '\xff\0what?ENVALUE a 0 1\r\n1\r\nEND\r\n'), 'whole replies, one each')
@@ -205,7 +161,7 @@ t.test('garble', async (t) => {
 
 t.test('delay', async (t) => {
   await using server = await startServer()
-  const client = new RawClient(server)
+  const client = new RawConnection(server)
   t.ok(await client.ask('version\r\n', VERSION))
   server.delay(120)
   const start = performance.now()
@@ -232,7 +188,7 @@ t.test('delay', async (t) => {
 
 t.test('closeAfterBytes', async (t) => {
   await using server = await startServer()
-  const [one, two] = [new RawClient(server), new RawClient(server)]
+  const [one, two] = [new RawConnection(server), new RawConnection(server)]
   t.ok(await one.ask('version\r\n', VERSION))
   server.closeAfterBytes(VERSION.length + 5)
   t.ok(await one.ask('version\r\n', VERSION))
@@ -240,20 +196,20 @@ t.test('closeAfterBytes', async (t) => {
   t.equal(await two.closed, 'end')
   t.equal(two.received, 'VERSI', 'counted over all connections')
   t.ok(await one.ask('version\r\n', VERSION), 'the others stay')
-  t.ok(await new RawClient(server).ask('version\r\n', VERSION), 'and it happens once')
+  t.ok(await new RawConnection(server).ask('version\r\n', VERSION), 'and it happens once')
   server.closeAfterBytes(0)
   one.send('set a 0 0 1\r\n1\r\n')
   t.equal(await one.closed, 'end')
   t.equal(one.received, '', '0: before the reply')
   server.closeAfterBytes(3)
   server.closeAfterBytes(Infinity)
-  t.ok(await new RawClient(server).ask('get a\r\n', 'VALUE a 0 1\r\n1\r\nEND\r\n'), 'Infinity takes it back')
+  t.ok(await new RawConnection(server).ask('get a\r\n', 'VALUE a 0 1\r\n1\r\nEND\r\n'), 'Infinity takes it back')
 })
 
 t.test('closeAfterBytes in a value', async (t) => {
   await using server = await startServer()
   const value = 'v'.repeat(500_000)
-  const client = new RawClient(server)
+  const client = new RawConnection(server)
   t.ok(await client.ask(`set a 0 0 ${value.length}\r\n${value}\r\n`, 'STORED\r\n'))
   server.closeAfterBytes(100_000)
   client.send('get a\r\n')
@@ -264,7 +220,7 @@ t.test('closeAfterBytes in a value', async (t) => {
 t.test('close, and start again at the same port', async (t) => {
   const server = await startServer()
   const { port } = server
-  const client = new RawClient(server)
+  const client = new RawConnection(server)
   t.ok(await client.ask('set a 0 0 1\r\n1\r\n', 'STORED\r\n'))
   server.stall()
   client.send('version\r\n')
@@ -273,38 +229,38 @@ t.test('close, and start again at the same port', async (t) => {
   await Promise.all([closing, server.close()])
   t.equal(await client.closed, 'end')
   t.equal(server.connections, 0)
-  t.equal(await new RawClient(server).closed, 'ECONNREFUSED')
+  t.equal(await new RawConnection(server).closed, 'ECONNREFUSED')
   await server.close()
   await using again = await startServer({ port })
   t.equal(again.port, port)
-  t.ok(await new RawClient(again).ask('get a\r\n', 'END\r\n'), 'with nothing in it')
+  t.ok(await new RawConnection(again).ask('get a\r\n', 'END\r\n'), 'with nothing in it')
 })
 
 t.test('too many connections', async (t) => {
   await using server = await startServer({ maxConnections: 1 })
-  const client = new RawClient(server)
+  const client = new RawConnection(server)
   t.ok(await client.ask('version\r\n', VERSION))
-  const refused = new RawClient(server)
+  const refused = new RawConnection(server)
   t.equal(await refused.closed, 'end')
   t.equal(refused.received, 'ERROR Too many open connections\r\n')
   client.socket.destroy()
   t.ok(await waitFor(() => server.connections === 0))
-  t.ok(await new RawClient(server).ask('version\r\n', VERSION))
+  t.ok(await new RawConnection(server).ask('version\r\n', VERSION))
 })
 
 t.test('shutdown', async (t) => {
   const server = await startServer({ shutdownEnabled: true })
-  const [one, two] = [new RawClient(server), new RawClient(server)]
+  const [one, two] = [new RawConnection(server), new RawConnection(server)]
   t.ok(await two.ask('version\r\n', VERSION))
   one.send('shutdown\r\n')
   t.same(await Promise.all([one.closed, two.closed]), ['end', 'end'])
-  t.equal(await new RawClient(server).closed, 'ECONNREFUSED')
+  t.equal(await new RawConnection(server).closed, 'ECONNREFUSED')
   await server.close()
 })
 
 t.test('a client that does not read its replies', async (t) => {
   await using server = await startServer()
-  const client = new RawClient(server)
+  const client = new RawConnection(server)
   const value = 'v'.repeat(1_000_000)
   t.ok(await client.ask(`set a 0 0 ${value.length}\r\n${value}\r\n`, 'STORED\r\n'))
   client.socket.pause()

@@ -1,10 +1,9 @@
-import { once } from 'node:events'
-import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { startServer } from '../lib/testing/index.ts'
 import { ReadBuffer } from '../lib/testing/read-buffer.ts'
-import type { Socket } from 'node:net'
+import { ask, RawConnection } from './support/raw-connection.ts'
 import type { ServerOptions, TestServer } from '../lib/testing/index.ts'
 
 /** A Tuesday in 2025, in the middle of a second. */
@@ -16,17 +15,6 @@ async function startAt(start: number, options: ServerOptions = {}): Promise<{ se
   let now = start
   const server = await startServer({ ...options, now: () => now })
   return { server, pass(seconds) { now += seconds * 1000 }, [Symbol.asyncDispose]: () => server.close() }
-}
-
-/** Sends the lines on a connection of its own, and says all that comes back. */
-async function ask(server: TestServer, ...writes: readonly (string | Buffer)[]): Promise<string> {
-  const socket: Socket = connect({ port: server.port, host: server.host, allowHalfOpen: true, noDelay: true })
-  const received: Buffer[] = []
-  socket.on('data', (data: Buffer) => { received.push(data) })
-  for (const write of writes) socket.write(typeof write === 'string' ? Buffer.from(write, 'latin1') : write)
-  socket.end()
-  await once(socket, 'end')
-  return Buffer.concat(received).toString('latin1')
 }
 
 const set = (key: string, exptime: number | string, value = 'x'): string => `set ${key} 0 ${exptime} ${value.length}\r\n${value}\r\n`
@@ -235,15 +223,12 @@ t.test('credentials have to fit into the read buffer', async (t) => {
 
 t.test('replies leave when memcached sends them', async (t) => {
   await using server = await startServer()
-  const socket = connect({ port: server.port, noDelay: true })
-  const [incomplete] = await Promise.all([
-    Promise.race([once(socket, 'data'), new Promise((resolve) => setTimeout(resolve, 40))]),
-    socket.write('set a 0 0 1\r\n1\r\nset b 0 0 3\r\n')
-  ])
-  t.equal(incomplete, undefined, 'a value under way holds earlier replies back')
-  socket.write('abc\r\n')
-  t.equal(String(await once(socket, 'data')), STORED.repeat(2))
-  socket.destroy()
+  const connection = new RawConnection(server)
+  connection.send('set a 0 0 1\r\n1\r\nset b 0 0 3\r\n')
+  await sleep(40)
+  t.equal(connection.received, '', 'a value under way holds earlier replies back')
+  connection.send('abc\r\n')
+  t.equal(await connection.finish(), STORED.repeat(2))
   const long = `get ${'k'.repeat(251)}\r\n`
   t.equal(await ask(server, set('a', 0).repeat(30), long), `${STORED.repeat(21)}CLIENT_ERROR bad command line format\r\n`, 'replies go out at the latest after 21 commands')
 })
@@ -261,18 +246,14 @@ t.test('how the input is cut makes no difference', async (t) => {
     await using pieces = await startServer()
     const bytes = Buffer.concat(lines)
     const wanted = await ask(whole, bytes)
-    const socket = connect({ port: pieces.port, allowHalfOpen: true, noDelay: true })
-    let received = ''
-    socket.setEncoding('latin1').on('data', (data: string) => { received += data })
+    const connection = new RawConnection(pieces)
     let from = 0
     for (const cut of [...cuts.filter((cut) => cut < bytes.length).sort((one, other) => one - other), bytes.length]) {
-      socket.write(bytes.subarray(from, cut))
+      connection.send(bytes.subarray(from, cut))
       from = cut
-      await new Promise((resolve) => setTimeout(resolve, 1))
+      await sleep(1)
     }
-    socket.end()
-    await once(socket, 'end')
-    t.equal(received, wanted)
+    t.equal(await connection.finish(), wanted)
   }), { numRuns: 30 })
 })
 
