@@ -12,7 +12,7 @@ import type { Outcome } from './support/run-snippets.ts'
 import { checked, standalone } from './support/snippet-code.ts'
 
 /** Pages that teach by example: each has code that runs. */
-const WITH_CODE = ['README.md', ...['getting-started', 'commands', 'errors', 'testing', 'coming-from'].map((name) => `docs/${name}.md`)]
+const WITH_CODE = ['README.md', ...['getting-started', 'commands', 'errors', 'testing', 'writing-drivers', 'coming-from'].map((name) => `docs/${name}.md`)]
 /** What a fence may say. Everything that could be run is. */
 const RUN = new Set(['ts', 'js'])
 const NOT_RUN = new Set(['sh', 'text', 'python', 'json'])
@@ -28,9 +28,13 @@ function write(folder: string, found: readonly Snippet[], toText: (snippet: Snip
   return tsconfig
 }
 
-/** JavaScript is TypeScript too, and as that it may have `await using` before Node does. */
-function fileName({ page, line }: Snippet): string {
-  return `${page.replaceAll('/', '.')}.L${String(line).padStart(4, '0')}.mts`
+/**
+ * JavaScript is TypeScript too, and as that it may have `await using` before Node does. A snippet whose first line is a
+ * comment with a file's name is that file, for others to import.
+ */
+function fileName({ page, line, code }: Snippet): string {
+  const [, name] = /^\/\/ ([a-z.-]+\.ts)\n/.exec(code) ?? []
+  return name ?? `${page.replaceAll('/', '.')}.L${String(line).padStart(4, '0')}.mts`
 }
 
 /** The compiler's complaints about the snippets, one a line. */

@@ -50,7 +50,7 @@ t.test('what is in it', async (t) => {
   t.same(rest.sort(), ['LICENSE', 'README.md', 'package.json'])
   for (const name of code) t.match(name, /^dist\/(esm|cjs)\/((lib|drivers|serializers)\/[a-z0-9/-]+(\.d\.ts|\.js|\.js\.map)|package\.json)$/)
   for (const format of ['esm', 'cjs']) {
-    for (const folder of ['lib', 'lib/testing', 'drivers', 'serializers']) {
+    for (const folder of ['lib', 'lib/testing', 'lib/testing/contract', 'drivers', 'serializers']) {
       for (const source of readdirSync(join(root, folder)).filter((name) => name.endsWith('.ts'))) {
         const stem = `dist/${format}/${folder}/${source.slice(0, -'.ts'.length)}`
         t.same(code.filter((name) => name.startsWith(`${stem}.`)).sort(), [`${stem}.d.ts`, `${stem}.js`, `${stem}.js.map`])

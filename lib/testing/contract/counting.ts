@@ -1,4 +1,5 @@
 import { deepEqual, equal } from 'node:assert/strict'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { clause, type Clause } from './clause.ts'
 import { rejects } from './rejection.ts'
 
@@ -116,6 +117,7 @@ export const counting: readonly Clause[] = [
       await rejects(client.decr(k, 1n), { name: 'MemcacheClientError', command: 'decr', sent: true }, `decr of ${String(value)}`)
       deepEqual(await client.get(k), value)
     }
+    await nextTurn()
     equal(connections, 1)
   }),
 ]

@@ -41,7 +41,7 @@ export const givingUp: readonly Clause[] = [
     equal(await client.get(k), undefined)
   }),
 
-  clause('what is aborted in flight rejects at once, and the next reply is right', ['memory', 'get', 'set', 'getMulti', 'delete'], async ({ client, key }) => {
+  clause('what is aborted in flight rejects at once, and the next reply is right', ['memory', 'server', 'get', 'set', 'getMulti', 'delete'], async ({ client, key }) => {
     const [a, b] = [key('a'), key('b')]
     await client.set(a, 'A'.repeat(200_000))
     await client.set(b, 'B')

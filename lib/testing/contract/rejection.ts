@@ -37,7 +37,7 @@ export async function rejection(call: Promise<unknown>, what = 'the call'): Prom
   } catch (error) {
     return error as MemcacheError
   }
-  throw new AssertionError({ message: `${what} did not reject, but gave ${inspect(value)}` })
+  throw new AssertionError({ message: `${what} did not reject, but gave ${inspect(value, { maxStringLength: 200 })}` })
 }
 
 /** A promise that is looked at later: until then it is nobody's unhandled rejection. */

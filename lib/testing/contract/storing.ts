@@ -76,6 +76,21 @@ export const storing: readonly Clause[] = [
     deepEqual(await client.getMulti([a]), new Map([[a, 'last']]), 'a pair that comes later wins')
   }),
 
+  clause('what is stored is not the memory of its caller', ['memory', 'set', 'get', 'append'], async ({ client, key }) => {
+    const k = key()
+    const value = Buffer.from('value')
+    await client.set(k, value)
+    value.fill('x')
+    const read = await client.get<Buffer>(k)
+    deepEqual(read, Buffer.from('value'))
+    read?.fill('y')
+    deepEqual(await client.get(k), Buffer.from('value'))
+    const more = Buffer.from('more')
+    await client.append(k, more)
+    more.fill('z')
+    deepEqual(await client.get(k), Buffer.from('valuemore'))
+  }),
+
   clause('delete and deleteMulti say what was there', ['memory', 'delete', 'deleteMulti', 'set', 'getMulti'], async ({ client, key }) => {
     const [a, b, missing] = [key('a'), key('b'), key('missing')]
     await client.set(a, 1)
