@@ -5,6 +5,7 @@ import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { binary } from '../../drivers/binary.ts'
+import { memjs } from '../../drivers/memjs.ts'
 import { meta } from '../../drivers/meta.ts'
 import { noop } from '../../drivers/noop.ts'
 import { text } from '../../drivers/text.ts'
@@ -74,6 +75,7 @@ const DRIVERS: readonly DriverRow[] = [
   { name: 'text', driver: text, servers: ALL_WAYS, unsupported: ['metaGet', 'binaryKeys'] },
   { name: 'binary', driver: binary, servers: SERVERS, unsupported: ['metaGet', 'verbosity'] },
   { name: 'meta', driver: meta, servers: SERVERS },
+  { name: 'memjs', driver: memjs, servers: SERVERS, unsupported: ['metaGet', 'verbosity'] },
   { name: 'noop', driver: noop, servers: [NO_SERVER], serverless: true, forgets: true },
   {
     name: 'a driver without commands',
