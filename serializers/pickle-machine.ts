@@ -1,14 +1,9 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
 import { MemcacheValueError } from '../lib/errors.ts'
+import type { ByteInput } from './byte-input.ts'
 import { Callable } from './pickle-callables.ts'
-import { PickleInput } from './pickle-input.ts'
-
-/**
- * How many objects a pickle may make: arrays, sets, dicts, Buffers, dates. One byte is enough to make one, which takes a
- * hundred or two in memory.
- */
-const MOST_OBJECTS = 2_000_000
+import { MOST_OBJECTS } from './plain-data.ts'
 
 /** A dict while its items may still come: only then is it known whether all of its keys are strings. */
 export class Dict {
@@ -20,7 +15,7 @@ export class Dict {
 
 /** Python's unpickler: a stack, marks in it, and a memo of what may be named again. */
 export class PickleMachine {
-  readonly input: PickleInput
+  readonly input: ByteInput
   #stack: unknown[] = []
   /** The stacks that stood when a mark was set: what lies below a mark is out of reach. */
   readonly #marked: unknown[][] = []
@@ -29,7 +24,7 @@ export class PickleMachine {
   /** What calls may still copy. */
   #budget: number
 
-  constructor(input: PickleInput) {
+  constructor(input: ByteInput) {
     this.input = input
     this.#budget = input.left
   }

@@ -2,13 +2,15 @@
 import { Buffer } from 'node:buffer'
 import { MemcacheValueError } from '../lib/errors.ts'
 import { decodeString } from '../lib/plain-values.ts'
+import { ByteInput } from './byte-input.ts'
 import { callableOf, Part } from './pickle-callables.ts'
-import { PickleInput } from './pickle-input.ts'
 import { Dict, PickleMachine } from './pickle-machine.ts'
 import { op } from './pickle-opcodes.ts'
 import { floatOf, integerOf, longOf, quotedOf, unicodeOf } from './pickle-text.ts'
+import { setOwn } from './plain-data.ts'
 
 const LAST_PROTOCOL = 5
+const NEWLINE = 0x0a
 
 /** What the `str` of Python 2, which is used for text and for bytes, is read as. */
 export type PickledStrings = 'text' | 'bytes'
@@ -19,7 +21,7 @@ export type PickledStrings = 'text' | 'bytes'
  * @throws MemcacheValueError for what is no plain data, and for what is no pickle.
  */
 export function readPickle(bytes: Buffer, strings: PickledStrings): unknown {
-  const input = new PickleInput(bytes)
+  const input = new ByteInput('the pickle', bytes)
   const machine = new PickleMachine(input)
   const operations = strings === 'text' ? textOperations : bytesOperations
   for (let code = input.uint8(); code !== op.STOP; code = input.uint8()) {
@@ -30,7 +32,7 @@ export function readPickle(bytes: Buffer, strings: PickledStrings): unknown {
   return settled(machine.result())
 }
 
-type Operation = (machine: PickleMachine, input: PickleInput) => void
+type Operation = (machine: PickleMachine, input: ByteInput) => void
 type Operations = { readonly [code: number]: Operation }
 
 const textOperations: Operations = {
@@ -40,21 +42,21 @@ const textOperations: Operations = {
   [op.NONE]: (machine) => machine.push(null),
   [op.NEWTRUE]: (machine) => machine.push(true),
   [op.NEWFALSE]: (machine) => machine.push(false),
-  [op.INT]: (machine, input) => machine.push(integerOf(input.line())),
+  [op.INT]: (machine, input) => machine.push(integerOf(input.until(NEWLINE))),
   [op.BININT]: (machine, input) => machine.push(input.int32()),
   [op.BININT1]: (machine, input) => machine.push(input.uint8()),
   [op.BININT2]: (machine, input) => machine.push(input.uint16()),
-  [op.LONG]: (machine, input) => machine.push(longOf(input.line())),
+  [op.LONG]: (machine, input) => machine.push(longOf(input.until(NEWLINE))),
   [op.LONG1]: (machine, input) => machine.push(numberWhereExact(twosComplement(input.bytes(input.uint8())))),
   // Python takes this one only for what is far past 2^53, and the writer here takes it for every bigint, so that it stays one.
   [op.LONG4]: (machine, input) => machine.push(twosComplement(input.bytes(lengthOf(input.int32())))),
-  [op.FLOAT]: (machine, input) => machine.push(floatOf(input.line())),
+  [op.FLOAT]: (machine, input) => machine.push(floatOf(input.until(NEWLINE))),
   [op.BINFLOAT]: (machine, input) => machine.push(input.double()),
 
-  [op.STRING]: (machine, input) => pushText(machine, quotedOf(input.line())),
+  [op.STRING]: (machine, input) => pushText(machine, quotedOf(input.until(NEWLINE))),
   [op.BINSTRING]: (machine, input) => pushText(machine, input.bytes(lengthOf(input.int32()))),
   [op.SHORT_BINSTRING]: (machine, input) => pushText(machine, input.bytes(input.uint8())),
-  [op.UNICODE]: (machine, input) => machine.push(unicodeOf(input.line())),
+  [op.UNICODE]: (machine, input) => machine.push(unicodeOf(input.until(NEWLINE))),
   [op.BINUNICODE]: (machine, input) => machine.push(input.utf8(input.uint32())),
   [op.SHORT_BINUNICODE]: (machine, input) => machine.push(input.utf8(input.uint8())),
   [op.BINUNICODE8]: (machine, input) => machine.push(input.utf8(input.length64())),
@@ -67,11 +69,11 @@ const textOperations: Operations = {
   [op.POP]: (machine) => machine.drop(),
   [op.POP_MARK]: (machine) => void machine.sinceMark(),
   [op.DUP]: (machine) => machine.push(machine.top()),
-  [op.PUT]: (machine, input) => machine.put(memoIndex(input.line())),
+  [op.PUT]: (machine, input) => machine.put(memoIndex(input.until(NEWLINE))),
   [op.BINPUT]: (machine, input) => machine.put(input.uint8()),
   [op.LONG_BINPUT]: (machine, input) => machine.put(input.uint32()),
   [op.MEMOIZE]: (machine) => machine.memoize(),
-  [op.GET]: (machine, input) => machine.get(memoIndex(input.line())),
+  [op.GET]: (machine, input) => machine.get(memoIndex(input.until(NEWLINE))),
   [op.BINGET]: (machine, input) => machine.get(input.uint8()),
   [op.LONG_BINGET]: (machine, input) => machine.get(input.uint32()),
 
@@ -92,11 +94,11 @@ const textOperations: Operations = {
   [op.ADDITEMS]: (machine) => machine.addItems(machine.sinceMark()),
   [op.FROZENSET]: (machine) => machine.make(new Set(machine.sinceMark())),
 
-  [op.GLOBAL]: (machine, input) => machine.push(callableOf(input.line().toString(), input.line().toString())),
+  [op.GLOBAL]: (machine, input) => machine.push(callableOf(input.until(NEWLINE).toString(), input.until(NEWLINE).toString())),
   [op.STACK_GLOBAL]: (machine) => pushCallable(machine, machine.pop(), machine.pop()),
   [op.REDUCE]: (machine) => machine.reduce(),
 
-  [op.INST]: (_machine, input) => refuse(`an instance of ${callableOf(input.line().toString(), input.line().toString()).name}`),
+  [op.INST]: (_machine, input) => refuse(`an instance of ${callableOf(input.until(NEWLINE).toString(), input.until(NEWLINE).toString()).name}`),
   [op.OBJ]: () => refuse('an instance of a class'),
   [op.NEWOBJ]: () => refuse('an instance of a class'),
   [op.NEWOBJ_EX]: () => refuse('an instance of a class'),
@@ -112,7 +114,7 @@ const textOperations: Operations = {
 
 const bytesOperations: Operations = {
   ...textOperations,
-  [op.STRING]: (machine, input) => machine.makeBytes(quotedOf(input.line())),
+  [op.STRING]: (machine, input) => machine.makeBytes(quotedOf(input.until(NEWLINE))),
   [op.BINSTRING]: (machine, input) => machine.makeBytes(input.bytes(lengthOf(input.int32()))),
   [op.SHORT_BINSTRING]: (machine, input) => machine.makeBytes(input.bytes(input.uint8())),
 }
@@ -208,10 +210,4 @@ function settled(root: unknown): unknown {
     }
   }
   return result
-}
-
-/** Also a property that is called `__proto__`. */
-function setOwn(target: Record<string, unknown>, name: string, value: unknown): void {
-  if (name === '__proto__') Object.defineProperty(target, name, { value, writable: true, enumerable: true, configurable: true })
-  else target[name] = value
 }

@@ -1,6 +1,6 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
-import { ByteWriter } from './byte-writer.ts'
+import { ByteOutput } from './byte-output.ts'
 import { describe } from './flaws.ts'
 import { KeyNumbers } from './pickle-keys.ts'
 import { op } from './pickle-opcodes.ts'
@@ -25,7 +25,7 @@ type Role = 'value' | 'key'
 type Memo = Role | 'callable'
 
 class PickleWriter {
-  readonly #out = new ByteWriter()
+  readonly #out = new ByteOutput()
   readonly #path = new Path('pickle')
   /** The places in Python's memo of what was written and may come again. */
   readonly #memo: { readonly [M in Memo]: Map<unknown, number> } = { value: new Map(), key: new Map(), callable: new Map() }

@@ -3,10 +3,16 @@ import { Buffer } from 'node:buffer'
 import { isInteger } from '../lib/plain-values.ts'
 import { describe, flawOfArray, flawOfObject, isPlainObject, refuse, step } from './flaws.ts'
 
-/** What the formats of other languages can keep of JavaScript's values, and how they refuse the rest. */
+/** What the formats of other languages have in common: what they keep of JavaScript's values, and how they refuse the rest. */
 
 /** How deep values may be nested. Python and PHP have such bounds too. What contains itself is deeper, where that is not kept. */
-const MOST_LEVELS = 500
+export const MOST_LEVELS = 500
+
+/**
+ * How many objects there may be in what is read: arrays, sets, Buffers, dates. In other languages' formats a byte or two are
+ * enough for one, which takes a hundred or two in memory.
+ */
+export const MOST_OBJECTS = 2_000_000
 
 /** What kind of value it is. An integer is a number that is safe as one, and not -0. */
 export type Kind = 'null' | 'boolean' | 'integer' | 'float' | 'bigint' | 'string' | 'bytes' | 'array' | 'object' | 'map' | 'set' | 'date'
@@ -81,4 +87,10 @@ export class Path {
     const flaw = Array.isArray(value) ? flawOfArray(value) : typeof value === 'object' && value !== null && isPlainObject(value) ? flawOfObject(value) : undefined
     this.refuse(flaw ?? describe(value))
   }
+}
+
+/** Makes a property of it, also of what is called `__proto__`. */
+export function setOwn(target: Record<string, unknown>, name: string, value: unknown): void {
+  if (name === '__proto__') Object.defineProperty(target, name, { value, writable: true, enumerable: true, configurable: true })
+  else target[name] = value
 }

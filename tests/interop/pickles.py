@@ -153,11 +153,11 @@ def circles():
 
 
 def long_ones():
-    yield list(range(2001))  # picklers write a thousand items at a time
-    yield dict.fromkeys(range(2001))
-    yield set(range(2001))
-    yield "\u20ac" * 100000
-    yield b"\xff" * 100000
+    yield list(range(1001))  # picklers write a thousand items at a time
+    yield dict.fromkeys(range(1001))
+    yield set(range(1001))
+    yield "\u20ac" * 25000
+    yield b"\xff" * 66000
 
 
 def constants():

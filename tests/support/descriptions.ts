@@ -31,10 +31,10 @@ export function describe(value: unknown, outside: readonly unknown[] = []): Desc
   throw new TypeError(`there is no description of ${String(value)}`)
 }
 
-/** What Python describes, as JavaScript's types are: tuples are lists, and whole floats are integers. */
-export function likePython([kind, ...what]: Description): Description {
+/** What another language describes, as JavaScript's types are: tuples are lists, Symbols strings, and whole floats integers. */
+export function likeHere([kind, ...what]: Description): Description {
   const [first] = what
-  const each = (values: unknown): Description[] => (values as Description[]).map(likePython)
+  const each = (values: unknown): Description[] => (values as Description[]).map(likeHere)
   switch (kind) {
     case 'int':
     case 'long': {
@@ -47,6 +47,8 @@ export function likePython([kind, ...what]: Description): Description {
       const bytes = Buffer.from(first as string, 'hex')
       return isUtf8(bytes) ? ['text', bytes.toString()] : ['bytes', first]
     }
+    case 'symbol':
+      return ['text', first]
     case 'bytearray':
       return ['bytes', first]
     case 'list':

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 
 /** Bytes, one piece behind the other, in memory that grows with them. */
-export class ByteWriter {
+export class ByteOutput {
   #bytes = Buffer.allocUnsafe(256)
   #length = 0
 
