@@ -47,6 +47,8 @@ class Connection {
   readonly #reader = new ByteReader()
   /** Our own count: memjs's becomes negative after 2^31 requests, and then throws. */
   #opaque = 0
+  /** Requests whose reply is not whole. */
+  #unanswered = 0
 
   constructor(library: typeof Memjs, endpoint: Endpoint, opened: () => void, lost: (cause: unknown) => void) {
     this.#library = library
@@ -65,21 +67,23 @@ class Connection {
 
   /** Sends a request. Of a reply in several packets, all but the last, which has no body, go to `collect`. */
   ask(opcode: number, { key = '', extras = EMPTY, value = EMPTY, cas }: Parts, collect?: (packet: Memjs.Response) => void): Promise<Memjs.Response> {
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       const opaque = (this.#opaque = (this.#opaque + 1) >>> 0)
       const request = this.#library.Utils.makeRequestBuffer(opcode, Buffer.from(key, 'latin1'), extras, value, opaque)
       if (cas !== undefined) request.writeBigUInt64BE(cas, 16)
       const take = (packet: Memjs.Response): void => {
         const { header, val } = packet
+        if (header.opcode !== opcode) throw new MemcacheProtocolError(`a packet of opcode 0x${hex(header.opcode)} came in reply to one of 0x${hex(opcode)}`)
         const quiet = collect !== undefined && header.status === OK
         take.quiet = quiet // memjs's word for: packets follow, up to one without a body
-        if (header.opcode !== opcode) reject(new MemcacheProtocolError(`a packet of opcode 0x${hex(header.opcode)} came in reply to one of 0x${hex(opcode)}`))
-        else if (isFatal(opcode, header.status)) this.#lost(refused(opcode, header.status, val))
-        else if (quiet && header.totalBodyLength > 0) collect(packet)
+        if (quiet && header.totalBodyLength > 0) return collect(packet)
+        this.#unanswered -= 1
+        if (isFatal(opcode, header.status)) this.#lost(refused(opcode, header.status, val))
         else resolve(packet)
       }
       take.quiet = false
       this.#server.onResponse(opaque, take)
+      this.#unanswered += 1
       this.#writeTogether()
       this.#server.write(request)
     })
@@ -111,6 +115,7 @@ class Connection {
         if (packet === undefined) break
         this.#dispatch(this.#library.Utils.parseMessage(packet))
       }
+      if (this.#unanswered === 0 && reader.start < reader.end) throw new MemcacheProtocolError('the server sent bytes that nobody asked for')
       reader.keep()
     } catch (error) {
       this.#lost(error)
