@@ -29,9 +29,9 @@ export class BinarySession extends CommandSession implements BinaryContext {
 
   fail(request: BinaryRequest, { code, text }: BinaryStatus, drop?: number): void {
     this.reply(request, { status: code, value: text })
-    if (drop === undefined) this.flush()
     // To memcached a length of 2 GiB and more is negative, and nothing is dropped.
-    else this.swallow(drop | 0)
+    if (drop !== undefined) this.swallow(drop | 0)
+    else this.flush()
   }
 
   upload(item: Item, complete: () => void): void {

@@ -1,7 +1,7 @@
 /** The statistics over the binary protocol: one packet for each, and an empty one behind the last. */
 
 import { STATUS } from './binary-status.ts'
-import { generalStatistics, itemStatistics, settingStatistics, sizeStatistics, slabStatistics, trackSizes } from './statistics-sections.ts'
+import { sections, trackSizes } from './statistics-sections.ts'
 import type { BinaryCommand, BinaryContext } from './binary-command.ts'
 import type { BinaryRequest } from './binary-packet.ts'
 import type { Engine } from './session.ts'
@@ -9,14 +9,6 @@ import type { Statistic } from './statistics-sections.ts'
 
 /** The key is the section; without one, the general statistics. */
 export const binaryStatistics: BinaryCommand = { key: 'optional', value: true, run: runStat }
-
-/** Sections by their whole name. */
-const SECTIONS: Readonly<Record<string, (engine: Engine) => Statistic[]>> = {
-  '': generalStatistics,
-  items: itemStatistics,
-  slabs: slabStatistics,
-  sizes: sizeStatistics
-}
 
 function runStat(session: BinaryContext, request: BinaryRequest): void {
   const { engine } = session
@@ -36,20 +28,19 @@ function runStat(session: BinaryContext, request: BinaryRequest): void {
   session.reply(request)
 }
 
-/** What a section holds; some names it is enough to begin with. */
+/** What a section holds, or `undefined` where there is none. Of some names the beginning is enough. */
 function collect(engine: Engine, name: string): Statistic[] | undefined {
   if (name.startsWith('reset')) {
     engine.store.resetCounters()
     engine.prefixes.reset()
     return []
   }
-  if (name.startsWith('settings')) return settingStatistics(engine)
   if (name.startsWith('detail dump')) return [['detailed', engine.prefixes.dump()]]
   if (name.startsWith('detail on') || name.startsWith('detail off')) {
     engine.settings.detailEnabled = name.startsWith('detail on')
     return []
   }
-  return Object.hasOwn(SECTIONS, name) ? SECTIONS[name]!(engine) : undefined
+  return sections.get(name.startsWith('settings') ? 'settings' : name)?.(engine)
 }
 
 function report(session: BinaryContext, request: BinaryRequest, statistics: readonly Statistic[]): void {

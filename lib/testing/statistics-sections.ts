@@ -13,8 +13,17 @@ const PAGE = 1024 * 1024
 /** Sizes are counted in steps of this many bytes. */
 const SIZE_STEP = 32
 
+/** What all protocols can ask for, by name; '' is the general section. */
+export const sections: ReadonlyMap<string, (engine: Engine) => Statistic[]> = new Map([
+  ['', generalStatistics],
+  ['settings', settingStatistics],
+  ['items', itemStatistics],
+  ['slabs', slabStatistics],
+  ['sizes', sizeStatistics]
+])
+
 /** `stats` */
-export function generalStatistics({ settings, store, peers }: Engine): Statistic[] {
+function generalStatistics({ settings, store, peers }: Engine): Statistic[] {
   const { counters } = store
   const { user, system } = cpuSeconds()
   const perSlab = store.slabs.classes.map((slab) => slab.counters)
@@ -99,7 +108,7 @@ export function generalStatistics({ settings, store, peers }: Engine): Statistic
 }
 
 /** `stats settings` */
-export function settingStatistics({ settings, store }: Engine): Statistic[] {
+function settingStatistics({ settings, store }: Engine): Statistic[] {
   const { extstore } = settings
   return [
     ['maxbytes', settings.memoryLimit],
@@ -182,7 +191,7 @@ export function settingStatistics({ settings, store }: Engine): Statistic[] {
 }
 
 /** `stats items`: the classes that have items. All of them count as cold, where memcached's soon are. */
-export function itemStatistics({ store }: Engine): Statistic[] {
+function itemStatistics({ store }: Engine): Statistic[] {
   const lines: Statistic[] = []
   for (const slab of store.slabs.classes) {
     const items = [...slab.items]
@@ -218,7 +227,7 @@ export function itemStatistics({ store }: Engine): Statistic[] {
 }
 
 /** `stats slabs`: the classes that have pages. */
-export function slabStatistics({ store }: Engine): Statistic[] {
+function slabStatistics({ store }: Engine): Statistic[] {
   const lines: Statistic[] = []
   const active = store.slabs.classes.filter((slab) => slab.pages > 0)
   for (const slab of active) {
@@ -247,7 +256,7 @@ export function slabStatistics({ store }: Engine): Statistic[] {
 }
 
 /** `stats sizes`: how many items have up to this many bytes, in steps of 32. */
-export function sizeStatistics({ store }: Engine): Statistic[] {
+function sizeStatistics({ store }: Engine): Statistic[] {
   const { sizesSince } = store
   if (sizesSince === undefined) return [['sizes_status', 'disabled']]
   const counts = new Map<number, number>()

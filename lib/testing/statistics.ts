@@ -2,7 +2,7 @@
 
 import { parseUint32 } from './c-numbers.ts'
 import { MAX_CLASSES } from './slab-classes.ts'
-import { generalStatistics, itemStatistics, settingStatistics, sizeStatistics, slabStatistics, trackSizes } from './statistics-sections.ts'
+import { sections, trackSizes } from './statistics-sections.ts'
 import { BAD_FORMAT } from './text-command.ts'
 import type { Engine } from './session.ts'
 import type { Statistic } from './statistics-sections.ts'
@@ -18,22 +18,12 @@ export const statistics: Record<string, TextCommand> = { stats: { run: runStats 
 function runStats(session: TextContext, words: readonly string[]): void {
   const { engine } = session
   engine.store.sweep()
+  const section = sections.get(words[1] ?? '')
+  if (section !== undefined) {
+    report(session, section(engine))
+    return
+  }
   switch (words[1]) {
-    case undefined:
-      report(session, generalStatistics(engine))
-      break
-    case 'settings':
-      report(session, settingStatistics(engine))
-      break
-    case 'items':
-      report(session, itemStatistics(engine))
-      break
-    case 'slabs':
-      report(session, slabStatistics(engine))
-      break
-    case 'sizes':
-      report(session, sizeStatistics(engine))
-      break
     case 'conns':
       report(session, connectionStatistics(engine))
       break
