@@ -57,7 +57,7 @@ function withoutStatistics(response: string): string {
   return withoutValues(response, ({ opcode, key }) => opcode === 0x10 && key !== '' && !EXACT.test(key))
 }
 
-const RUNS = Number(process.env['ERMC_FUZZ_RUNS'] ?? 50)
+const RUNS = Number(process.env['ERMC_FUZZ_RUNS'] ?? 40)
 /** What is there in the end, of the keys that the programs use. */
 const LOOK = ['a', 'b', 'n', 'p:x', 'k'.repeat(250), 'IA0KAP8= b'].map((key) => `mg ${key} v f c s t h k\r\n`).join('')
 

@@ -30,7 +30,7 @@ export class RawConnection {
     this.socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes)
   }
 
-  /** Waits until so many bytes came, and takes them; for at most two seconds. */
+  /** Waits until so many bytes came, and takes what there is. */
   async take(length: number): Promise<string> {
     await waitFor(() => this.received.length >= length)
     const taken = this.received
@@ -62,9 +62,9 @@ export async function ask(server: Address, ...writes: readonly (string | Buffer)
   return connection.received
 }
 
-/** Waits until it holds, for at most two seconds; whether it does. */
+/** Waits until it holds, or for so long that it never will; whether it does. */
 export async function waitFor(condition: () => boolean): Promise<boolean> {
-  const deadline = Date.now() + 2000
+  const deadline = Date.now() + 10_000
   while (!condition() && Date.now() < deadline) await sleep(1)
   return condition()
 }
