@@ -70,7 +70,7 @@ export class Client extends EventEmitter<ClientEvents> {
     this.#caller = new Caller(execute, caller, life)
     this.#values = valueFormat(settings, endpoint.maxReplyLength)
     this.#keys = keyRulesOf(settings, driver)
-    this.#queues = new Queues({ driver, execute, open, endpoint, keys: this.#keys, caller, life })
+    this.#queues = new Queues({ driver, execute, open, endpoint, keys: this.#keys, caller, life, maxValueLength: settings.maxValueLength })
     this.#casIds = settings.cacheCas ? new CasIds() : undefined
     this.#results = new Results(this.#values, this.#casIds)
   }

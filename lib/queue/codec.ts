@@ -36,10 +36,11 @@ export const utf8: QueueCodec<string> = {
   },
 }
 
-/** The bytes of a value. @throws MemcacheValueError for one that has none: several of these servers damage an empty item. */
-export function encodeJob<T>(codec: QueueCodec<T>, value: T): Buffer {
+/** The bytes of a value. @throws MemcacheValueError for too many, and for none: several of these servers damage an empty item. */
+export function encodeJob<T>(codec: QueueCodec<T>, value: T, maxLength: number): Buffer {
   const encoded = asBuffer('codec', attempt('codec', () => codec.serialize(value)))
   if (encoded.length === 0) throw new MemcacheValueError('a queue takes no empty value: several servers lose or change it')
+  if (encoded.length > maxLength) throw new MemcacheValueError(`the value is ${encoded.length} bytes long: maxValueLength is ${maxLength}`)
   return encoded
 }
 

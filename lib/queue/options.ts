@@ -44,7 +44,7 @@ export function queueKey(name: string, rules: KeyRules): Key {
 
 /** @throws MemcacheValueError for what is no codec. */
 export function queueCodec({ codec }: { readonly codec?: unknown }): QueueCodec<never> {
-  const named = typeof codec === 'string' && Object.hasOwn(CODECS, codec) ? CODECS[codec as keyof typeof CODECS] : codec ?? bytes
+  const named = typeof codec === 'string' && Object.hasOwn(CODECS, codec) ? CODECS[codec as keyof typeof CODECS] : codec === undefined ? bytes : codec
   const { serialize, deserialize } = (typeof named === 'object' && named !== null ? named : {}) as Partial<QueueCodec>
   if (typeof serialize === 'function' && typeof deserialize === 'function') return named as QueueCodec<never>
   throw new MemcacheValueError(`a codec is 'buffer', 'string', 'json', or an object with serialize and deserialize, not ${show(codec)}`)

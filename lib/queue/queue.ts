@@ -2,10 +2,10 @@
 import type { Buffer } from 'node:buffer'
 import { lifetime, type StoreOptions } from '../call-options.ts'
 import type { Caller } from '../caller.ts'
-import type { CallOptions, Request } from '../commands.ts'
+import type { CallOptions, Item, Request } from '../commands.ts'
 import { Consumer, type ConsumeOptions } from './consumer.ts'
 import { MemcacheClosedError } from '../errors.ts'
-import { encodeJob } from './codec.ts'
+import { decodeJob, encodeJob } from './codec.ts'
 import { checkConsume, checkGet, checkWork, type ProcessOptions, type QueueGetOptions } from './options.ts'
 import { QueueReader, type QueueAddress } from './reader.ts'
 import { queueStats } from './stats.ts'
@@ -20,8 +20,6 @@ import { isStored, same } from '../results.ts'
 export class Queue<T = Buffer> {
   readonly #address: QueueAddress<T>
   readonly #caller: Caller
-  /** A reader for `get`s that wait, kept for the next one. */
-  #spare: QueueReader<T> | undefined
 
   constructor(address: QueueAddress<T>, caller: Caller) {
     address.keyOf(address.name)
@@ -35,9 +33,9 @@ export class Queue<T = Buffer> {
 
   /** Puts a value to the end; `false` = the queue is full. kestrel drops it when `ttl` is over. Wire: `set`, flags 0. */
   put(value: T, options?: Omit<StoreOptions, 'minCompressLength'>): Promise<boolean> {
-    const { codec } = this.#address
+    const { codec, maxValueLength } = this.#address
     const build = (): Request<'store'> => {
-      const item = { value: encodeJob(codec, value), flags: 0 }
+      const item = { value: encodeJob(codec, value, maxValueLength), flags: 0 }
       return { op: 'store', mode: 'set', key: this.#key, item, expires: lifetime(options) }
     }
     return this.#caller.call('put', options, build, isStored)
@@ -45,20 +43,16 @@ export class Queue<T = Buffer> {
 
   /**
    * Takes the first value for good, at most once: what is lost on its way from the server is lost. `undefined` = there was none
-   * for `blockFor`. A signal that is aborted while the server waits rejects only if nothing comes: an item that comes is
+   * for `blockFor`, for which the server is asked on a connection of its own. A signal that is aborted while the server waits rejects only if nothing comes: an item that comes is
    * given. Wire: `get <queue>/t=<milliseconds>`.
    */
   get(options?: QueueGetOptions): Promise<T | undefined> {
     return this.#caller.guard('get', undefined, async () => {
       const { blockFor, timeout = this.#address.timeout, signal } = checkGet(options)
       signal?.throwIfAborted()
-      const reader = this.#spare ?? new QueueReader(this.#address)
-      this.#spare = undefined
-      const item = await reader.pop(blockFor, timeout)
-      if (this.#spare === undefined) this.#spare = reader
-      else reader.end(new MemcacheClosedError('another reader is kept'))
+      const item = await (blockFor > 0 ? this.#wait(blockFor, timeout) : this.#caller.execute({ op: 'get', key: this.#key, cas: false }, { timeout }))
       if (item === undefined) signal?.throwIfAborted()
-      return item && this.#address.codec.deserialize(item.value)
+      return item && decodeJob(this.#address.codec, item.value, this.name)
     })
   }
 
@@ -111,6 +105,15 @@ export class Queue<T = Buffer> {
   process(handler: Handler<T>, options: ProcessOptions = {}): QueueWorker<T> {
     const { consume, work, concurrency } = checkWork(handler, options, this.#address.keyOf)
     return new QueueWorker(new Consumer([this.#address], consume), handler, concurrency, work)
+  }
+
+  async #wait(blockFor: number, timeout: number): Promise<Item | undefined> {
+    const reader = new QueueReader(this.#address)
+    try {
+      return await reader.pop(blockFor, timeout)
+    } finally {
+      reader.end(new MemcacheClosedError('the wait is over'))
+    }
   }
 
   /** For `consumeAll`. */

@@ -16,6 +16,7 @@ export interface QueueHost {
   readonly endpoint: Endpoint
   readonly keys: KeyRules
   readonly caller: CallerSettings
+  readonly maxValueLength: number
   readonly life: Life
 }
 
@@ -34,10 +35,11 @@ export class Queues {
 
   /** @throws MemcacheUnsupportedError, MemcacheKeyError, MemcacheValueError for a codec that is none. */
   open(name: string, options: QueueOptions<never>): Queue<never> {
-    const { driver, endpoint, keys } = this.#host
+    const { driver, endpoint, keys, maxValueLength } = this.#host
     if (driver.queues !== true) throw new MemcacheUnsupportedError('queue servers speak the text protocol: queue() needs the driver text')
     const keyOf = (queue: string): string => queueKey(queue, keys)
-    return new Queue({ name, keyOf, server: endpoint.name, codec: queueCodec(options), links: this.#links, timeout: endpoint.timeout }, this.#caller)
+    const { name: server, timeout } = endpoint
+    return new Queue({ name, keyOf, server, timeout, maxValueLength, codec: queueCodec(options), links: this.#links }, this.#caller)
   }
 
   /** Ends all connections. */

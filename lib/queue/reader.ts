@@ -16,6 +16,8 @@ export interface QueueAddress<T> {
   readonly server: string
   readonly codec: QueueCodec<T>
   readonly links: Links
+  /** The most bytes that a value may have. */
+  readonly maxValueLength: number
   /** Milliseconds until a reply has to be there, the time that the server was asked to wait not counted. */
   readonly timeout: number
 }
@@ -60,17 +62,9 @@ export class QueueReader<T> {
     }
   }
 
-  /**
-   * Takes the next item for good: what is lost on its way from the server is lost. `undefined` = there was none. Once it is
-   * asked for, the reply is awaited whatever happens. Wire: `get <queue>/t=<milliseconds>`.
-   */
-  async pop(blockFor: number, timeout: number): Promise<Item | undefined> {
-    try {
-      return await this.#get((this.#link ??= this.#connect()), wait(blockFor), blockFor + timeout)
-    } catch (error) {
-      this.end(error as MemcacheError)
-      throw error
-    }
+  /** Takes the next item for good. Wire: `get <queue>/t=<milliseconds>`. */
+  pop(blockFor: number, timeout: number): Promise<Item | undefined> {
+    return this.#get((this.#link ??= this.#connect()), wait(blockFor), blockFor + timeout)
   }
 
   /** Ends the connection. An open item goes back to the queue. */
