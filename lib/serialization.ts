@@ -44,8 +44,8 @@ export function serialization(format: Format): Codec<unknown, Buffer> {
     encode({ value, cas }, mode) {
       if (value === undefined) throw new MemcacheValueError('undefined cannot be stored: it is what a miss gives')
       if (mode === 'append' || mode === 'prepend') return { value: pieceOf(value, mode), flags: flags.string, cas }
-      const encoded = attempt('serializer', () => format.encode(value))
-      return { value: asBuffer('serializer', encoded.value), flags: checkFlags(encoded.flags), cas }
+      const encoded: Partial<Encoded> | undefined = attempt('serializer', () => format.encode(value))
+      return { value: asBuffer('serializer', encoded?.value), flags: checkFlags(encoded?.flags), cas }
     },
     decode({ value: bytes, flags: itemFlags, cas }) {
       const value = format.knows?.(itemFlags) === false ? bytes : format.decode(bytes, itemFlags)

@@ -12,7 +12,7 @@ import type { Outcome } from './support/run-snippets.ts'
 import { checked, standalone } from './support/snippet-code.ts'
 
 /** Pages that teach by example: each has code that runs. */
-const WITH_CODE = ['README.md', ...['getting-started', 'commands', 'errors', 'testing', 'writing-drivers', 'coming-from'].map((name) => `docs/${name}.md`)]
+const WITH_CODE = ['README.md', ...['serializers', 'getting-started', 'commands', 'errors', 'testing', 'writing-drivers', 'coming-from'].map((name) => `docs/${name}.md`)]
 /** What a fence may say. Everything that could be run is. */
 const RUN = new Set(['ts', 'js'])
 const NOT_RUN = new Set(['sh', 'text', 'python', 'json'])
@@ -22,7 +22,7 @@ function write(folder: string, found: readonly Snippet[], toText: (snippet: Snip
   mkdirSync(folder, { recursive: true })
   for (const snippet of found) writeFileSync(join(folder, fileName(snippet)), toText(snippet))
   const tsconfig = join(folder, '..', 'tsconfig.json')
-  const paths = { ermc: [join(root, 'lib/index.ts')], 'ermc/testing': [join(root, 'lib/testing/index.ts')] }
+  const paths = { ermc: [join(root, 'lib/index.ts')], 'ermc/testing': [join(root, 'lib/testing/index.ts')], 'ermc/serializers/msgpack': [join(root, 'serializers/msgpack.ts')] }
   const compilerOptions = { rootDir: root, paths, noUnusedLocals: false, noUnusedParameters: false }
   writeFileSync(tsconfig, JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions, include: ['types/*'] }))
   return tsconfig
