@@ -2,18 +2,11 @@
 
 /** The commands that queue servers have in common, and the rules in which they differ. */
 
-import type { OpenRead, QueueCommand, QueueContext } from './queue-dialect.ts'
-import type { Queue, QueueItem } from './queue-store.ts'
-
-/** What a line asks for that no server gives: the connection ends behind `line`, or without a word. */
-export interface Refusal {
-  readonly refused: true
-  readonly line?: string
-}
+import type { OpenRead, QueueCommand, QueueContext, Refusal } from './queue-dialect.ts'
+import type { QueueItem, Source } from './queue.ts'
 
 /** A queue's name and the words behind it: `jobs/t=500/close/open`. */
 export interface ReadRequest {
-  readonly refused?: undefined
   readonly name: string
   readonly open: boolean
   readonly close: boolean
@@ -26,112 +19,135 @@ export interface ReadRequest {
 /** How a server reads. */
 export interface ReadRules {
   parse(key: string): ReadRequest | Refusal
+  /** What is read by this name, made now if there is no such thing. */
+  source(session: QueueContext, name: string): Source | Refusal
   /** Whether a connection may have one open item, or some of each queue. It is what `close` and `abort` are about, too. */
   readonly scope: 'connection' | 'queue'
   /** The line for a read while an item is open that would have to be closed first. */
   readonly busy: string
-  readonly peeksWhileOpen: boolean
-}
-
-/** What a line announces to be stored. */
-export interface PutRequest {
-  readonly refused?: undefined
-  readonly name: string
-  readonly flags: number
-  /** In milliseconds since the epoch; Infinity = never. */
-  readonly expiresAt: number
-  readonly length: number
-}
-
-/** How a server stores. */
-export interface PutRules {
-  parse(words: readonly string[], now: number): PutRequest | Refusal
-  /** The line for a value that does not end with CRLF; without one, nobody looks. */
-  readonly badData?: string
-  /** The line for what was stored, or not. */
-  store(session: QueueContext, request: PutRequest, data: Buffer): string
+  readonly peeksWhileOpen?: boolean
+  /** The statistics of a closed item are those of the queue that `close` named. */
+  readonly countsByName?: boolean
+  /** An empty value is taken and not shown. */
+  readonly hidesEmpty?: boolean
 }
 
 /** `get <queue>[/<option>…]` */
 export function reading(rules: ReadRules): QueueCommand {
   return (session, words) => {
-    const { store, openReads, engine } = session
-    const { counters } = store
     const request = rules.parse(words[1]!)
-    if (request.refused) {
-      session.refuse(request.line)
-      return
-    }
-    const { name, open, close, abort, peek, wait } = request
-    const concerns = (read: OpenRead): boolean => rules.scope === 'connection' || read.queue.name === name
-    if (close || abort) finish(session, openReads.findIndex(concerns), close)
-    if (abort || close && !open) {
-      counters.finishes++
-      session.reply('END')
-      return
-    }
-    const most = rules.scope === 'queue' && open ? engine.settings.maxOpenTransactions : 1
-    if (!(peek && rules.peeksWhileOpen) && openReads.filter(concerns).length >= most) {
-      session.refuse(rules.busy)
-      return
-    }
-    const queue = store.queue(name)
-    if (peek) counters.peeks++
-    else counters.gets++
-    const attempt = (): boolean => {
-      const item = peek ? queue.peek() : queue.take()
-      if (item === undefined) return false
-      counters.hits++
-      session.replyItem(name, item)
-      if (open) hold(session, queue, item)
-      return true
-    }
-    const giveUp = (): void => {
-      counters.misses++
-      session.reply('END')
-    }
-    if (attempt()) return
-    if (wait > 0) session.wait(queue, wait, attempt, giveUp)
-    else giveUp()
+    const refusal = 'refused' in request ? request : run(session, rules, request)
+    if (refusal !== undefined) session.refuse(refusal.line)
   }
 }
 
-/** The item is the connection's until it is closed. */
-export function hold({ openReads }: QueueContext, queue: Queue, item: QueueItem): void {
-  openReads.push({ queue, item })
-  queue.openReads++
-  queue.counters.transactions++
+function run(session: QueueContext, rules: ReadRules, request: ReadRequest): Refusal | undefined {
+  const { name, open, close, abort, peek } = request
+  const concerns = (read: OpenRead): boolean => rules.scope === 'connection' || read.source.name === name
+  if (close || abort) {
+    const counted = close && rules.countsByName ? rules.source(session, name) : undefined
+    if (counted !== undefined && 'refused' in counted) return counted
+    const refusal = finish(session, session.openReads.find(concerns), close, counted)
+    if (refusal !== undefined) return refusal
+    if (!open) {
+      session.store.counters.finishes++
+      session.reply('END')
+      return undefined
+    }
+  }
+  const most = rules.scope === 'queue' && open ? session.engine.settings.maxOpenTransactions : 1
+  if (!(peek && rules.peeksWhileOpen) && session.openReads.filter(concerns).length >= most) return { refused: true, line: rules.busy }
+  const source = rules.source(session, name)
+  if ('refused' in source) return source
+  read(session, source, request, rules.hidesEmpty ?? false)
+  return undefined
 }
 
-/** Ends the open read of this index, if there is one: its item is gone, or back in its queue. */
-function finish({ store, openReads, dialect }: QueueContext, index: number, close: boolean): void {
-  const [read] = openReads.splice(index, index === -1 ? 0 : 1)
-  if (read === undefined) return
-  read.queue.openReads--
-  if (!close) dialect.giveBack(store, read)
+function read(session: QueueContext, source: Source, { open, peek, wait }: ReadRequest, hidesEmpty: boolean): void {
+  const { counters } = session.store
+  if (peek) counters.peeks++
+  else counters.gets++
+  const attempt = (): boolean => {
+    const item = peek ? source.peek() : source.take(open)
+    if (item === undefined) return false
+    counters.hits++
+    const hidden = hidesEmpty && item.data.length === 0
+    if (!hidden) session.replyItem(source.name, item)
+    session.reply('END')
+    if (open && !hidden) hold(session, source, item)
+    else if (!peek) source.remove(item)
+    return true
+  }
+  const giveUp = (): void => {
+    counters.misses++
+    session.reply('END')
+  }
+  if (attempt()) return
+  if (wait > 0) session.wait(source, wait, attempt, giveUp)
+  else giveUp()
+}
+
+/** The item is the connection's until it is closed. */
+export function hold({ openReads }: QueueContext, source: Source, item: QueueItem): void {
+  openReads.push({ source, item })
+  source.openReads++
+}
+
+/** Ends an open read, if there is one: its item is gone for good, or back in its queue. */
+export function finish(session: QueueContext, read: OpenRead | undefined, close: boolean, counted = read?.source): Refusal | undefined {
+  if (read === undefined || counted === undefined) return undefined
+  const refusal = close ? undefined : session.dialect.giveBack(session.store, read)
+  if (refusal !== undefined) return refusal
+  if (close) read.source.remove(read.item)
+  counted.openReads--
+  session.openReads.splice(session.openReads.indexOf(read), 1)
+  return undefined
+}
+
+/** What a line announces to be stored. */
+export interface PutRequest {
+  readonly name: string
+  readonly length: number
+  readonly flags?: number
+  /** In milliseconds since the epoch; without it, never. */
+  readonly expiresAt?: number
+}
+
+/** How a server stores. */
+export interface PutRules {
+  parse(words: readonly string[], session: QueueContext): PutRequest | Refusal
+  /** What is done with the value, and answered. */
+  store(session: QueueContext, request: PutRequest, data: Buffer): void
+  /** What is done with one that does not end with CRLF. Without it, nobody looks. */
+  badData?(session: QueueContext, request: PutRequest): void
 }
 
 /** `set <queue> <flags> <expiry> <length>`, then the value. */
-export function putting(rules: PutRules): QueueCommand {
+export function putting({ parse, store, badData }: PutRules): QueueCommand {
   return (session, words) => {
-    const request = rules.parse(words, session.engine.settings.now())
-    if (request.refused) {
+    const request = parse(words, session)
+    if ('refused' in request) {
       session.refuse(request.line)
       return
     }
     session.upload(request.length, (data, endsWell) => {
-      if (endsWell || rules.badData === undefined) session.reply(rules.store(session, request, data))
-      else session.refuse(rules.badData)
+      if (endsWell || badData === undefined) store(session, request, data)
+      else badData(session, request)
     })
   }
+}
+
+/** Always answers this line. */
+export function saying(line: string): QueueCommand {
+  return (session) => { session.reply(line) }
+}
+
+/** Always ends the connection, behind this line or without a word. */
+export function refusing(line?: string): QueueCommand {
+  return (session) => { session.refuse(line) }
 }
 
 /** `version` */
 export const runVersion: QueueCommand = (session) => {
   session.reply(`VERSION ${session.engine.settings.version}`)
-}
-
-/** `quit` */
-export const runQuit: QueueCommand = (session) => {
-  session.refuse()
 }

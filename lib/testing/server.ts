@@ -7,6 +7,7 @@ import { Faults } from './faults.ts'
 import { ItemStore } from './item-store.ts'
 import { PrefixCounters } from './prefix-counters.ts'
 import { openSession } from './protocols.ts'
+import { QueueJournal } from './queue-journal.ts'
 import { QueueStore } from './queue-store.ts'
 import { settingsFrom } from './settings.ts'
 import type { Server, Socket } from 'node:net'
@@ -76,20 +77,23 @@ class EmbeddedServer implements TestServer {
   #faults = new Faults()
   #connections = new Set<Connection>()
   #engine: Engine
+  #journal: QueueJournal | undefined
   #openSession: SessionFactory
   #nextId = FIRST_CONNECTION_ID
   #closing: Promise<void> | undefined
 
   constructor(settings: Settings, openSession: SessionFactory) {
     this.#settings = settings
+    this.#journal = settings.journal === undefined ? undefined : new QueueJournal(settings.journal)
     this.#openSession = openSession
     this.#engine = {
       settings,
       store: new ItemStore(settings),
       prefixes: new PrefixCounters(),
-      queues: new QueueStore(settings.now),
+      queues: new QueueStore(settings.now, this.#journal),
       peers: this.#connections,
-      shutdown: () => { void this.close() }
+      shutdown: () => { void this.close() },
+      crash: () => { this.dropConnections() }
     }
     // Half-open, so that a client that has sent FIN still gets its replies.
     this.#listener = createServer({ allowHalfOpen: true }, (socket) => { this.#accept(socket) })
@@ -119,7 +123,12 @@ class EmbeddedServer implements TestServer {
   async listen(): Promise<void> {
     const { host, port, path } = this.#settings
     this.#listener.listen(path === undefined ? { host, port } : { path })
-    await once(this.#listener, 'listening')
+    try {
+      await once(this.#listener, 'listening')
+    } catch (error) {
+      this.#journal?.close()
+      throw error
+    }
     const address = this.#listener.address()
     if (typeof address === 'object' && address !== null) this.#settings.port = address.port
     // Failing to accept one connection, for want of file descriptors, must not end the process.
@@ -168,8 +177,10 @@ class EmbeddedServer implements TestServer {
   async #end(): Promise<void> {
     const stopped = new Promise<void>((resolve) => { this.#listener.close(() => { resolve() }) })
     const closed = [...this.#connections].map((connection) => connection.closed)
+    this.#engine.queues.close()
     this.dropConnections()
     await Promise.all([stopped, ...closed])
+    this.#journal?.close()
   }
 
   #accept(socket: Socket): void {

@@ -20,6 +20,8 @@ export interface Engine {
   readonly peers: ReadonlySet<Peer>
   /** Ends the server, for `shutdown`. */
   shutdown(): void
+  /** Ends all connections, as the end of its process would. */
+  crash(): void
 }
 
 /** What a session may do with its connection, and what the others may know of it. */

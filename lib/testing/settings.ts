@@ -4,7 +4,9 @@
 const VERSIONS = {
   memcached: '1.6.18',
   kestrel: '2.4.8-SNAPSHOT',
-  darner: '0.2.0'
+  darner: '0.2.0',
+  siberite: 'siberite-0.6.4',
+  memcacheq: '0.2.1'
 } as const
 
 /** A server that can be played. */
@@ -24,8 +26,18 @@ export interface ServerOptions {
   readonly dialect?: Dialect
   /** What `version` answers. Default: the version whose behaviour this server has, of memcached `1.6.18`. */
   readonly version?: string
+  /**
+   * A file that keeps what the queues have, so that a server that is started with it later, or after its process was
+   * killed, has them again. Default: they live as long as the server.
+   */
+  readonly journal?: string
   /** Items that a queue of kestrel takes; past it `set` answers NOT_STORED. Default: no limit. */
   readonly maxItems?: number
+  /**
+   * Bytes of the largest item. kestrel means its value, and answers NOT_STORED; default: no limit. memcacheq (`-B`)
+   * means its name and some 20 bytes more as well; default 1024. The others have none.
+   */
+  readonly maxItemSize?: number
   /** Items of one queue that a connection to kestrel may have open. Default 1. */
   readonly maxOpenTransactions?: number
   /** Largest item in bytes, with key and 59 bytes of overhead (`-I`). Default 1 MiB. */
@@ -69,6 +81,8 @@ export interface Settings {
   readonly dialect: Dialect
   readonly version: string
   readonly maxItems: number
+  readonly maxItemSize: number
+  readonly journal: string | undefined
   readonly maxOpenTransactions: number
   readonly host: string
   readonly path: string | undefined
@@ -116,6 +130,8 @@ export function settingsFrom(options: ServerOptions): Settings {
     dialect,
     version: options.version ?? VERSIONS[dialect],
     maxItems: options.maxItems ?? Infinity,
+    maxItemSize: options.maxItemSize ?? (dialect === 'memcacheq' ? 1024 : Infinity),
+    journal: options.journal,
     maxOpenTransactions: options.maxOpenTransactions ?? 1,
     host: options.host ?? '127.0.0.1',
     path: options.path,
