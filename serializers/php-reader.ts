@@ -104,8 +104,7 @@ class PhpReader {
     const entries = new Map<unknown, unknown>()
     let [listed, named] = [true, true]
     for (let index = 0; index < count; index += 1) {
-      const key = this.value(level + 1)
-      if (typeof key !== 'string' && typeof key !== 'number' && typeof key !== 'bigint') throw new MemcacheValueError('the serialized PHP has a key that is no string and no number')
+      const key = this.#key()
       listed &&= key === index
       named &&= typeof key === 'string'
       entries.set(key, this.value(level + 1))
@@ -117,6 +116,13 @@ class PhpReader {
     const object: Record<string, unknown> = {}
     for (const [key, value] of entries) setOwn(object, key as string, value)
     return object
+  }
+
+  #key(): unknown {
+    const type = String.fromCharCode(this.#input.uint8())
+    if (type !== 'i' && type !== 's') throw new MemcacheValueError('the serialized PHP has a key that is no string and no integer')
+    this.#expect(COLON)
+    return type === 's' ? this.#string() : decodeInteger(this.#input.until(SEMICOLON))
   }
 
   #refuseInstance(): never {
