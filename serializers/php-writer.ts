@@ -58,9 +58,7 @@ class PhpWriter {
 
   #string(value: string): void {
     if (!value.isWellFormed()) this.#path.refuse('a string with a lone surrogate')
-    this.#out.text(`s:${Buffer.byteLength(value)}:"`)
-    this.#out.text(value)
-    this.#out.text('";')
+    this.#out.text(`s:${Buffer.byteLength(value)}:"${value}";`)
   }
 
   #object(entries: readonly (readonly [name: string, value: unknown])[]): void {
