@@ -1,8 +1,6 @@
 import { getEventListeners } from 'node:events'
-import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import t from 'tap'
-import { text } from '../drivers/text.ts'
+import t, { type Test } from 'tap'
 import type { Request } from '../lib/commands.ts'
 import { resolveOptions, endpointOf } from '../lib/options.ts'
 import {
@@ -14,251 +12,106 @@ import {
   MemcacheServerError,
   MemcacheSocketError,
   MemcacheTimeoutError,
-  type ClientOptions,
 } from '../lib/index.ts'
 import { startServer } from '../lib/testing/index.ts'
-import { answering, startScripted as startScriptedServer, type Peer, type ScriptedServer } from './support/scripted-server.ts'
-import { freePort, listening, startMemcached, withoutMemcached } from './support/servers.ts'
+import { DIALECTS, echoed, speaking, type Answer, type Dialect } from './support/dialects.ts'
+import { eventually, failure, Opened, outcome, PATIENT, recovers, SLACK, unhandled, type Outcome } from './support/outcomes.ts'
+import { OPCODES, packet, REQUEST, uint32, type PacketParts } from './support/packets.ts'
+import type { Peer } from './support/scripted-server.ts'
+import { startMemcached, withoutMemcached } from './support/servers.ts'
 
 /**
- * What the network and the server can do to a client. Each promise settles in time, with the right error and a truthful
- * `sent`; the next command on the same client works; and no reply is ever given to another request.
+ * What a server can do to a client, whatever protocol they speak. Each promise settles in time, with the right error and a
+ * truthful `sent`; the next command on the same client works; and no reply is ever given to another request.
  */
 
-/** How much later than its deadline a promise may settle on a machine that is busy with other things. */
-const SLACK = 4000
+/** How long a client waits where a test lets it wait in vain, in milliseconds. */
+const SHORT = 250
 
-const unexpected: unknown[] = []
-process.on('unhandledRejection', (reason) => unexpected.push(reason))
-process.on('warning', (warning) => unexpected.push(warning))
+const unexpected = unhandled()
+const opened = new Opened()
+t.teardown(() => opened.close())
 
-interface Outcome {
-  readonly value?: unknown
-  readonly error?: MemcacheError
-  readonly took: number
+t.jobs = DIALECTS.length // most of their time they wait
+
+/** The same test for each protocol, at the same time. */
+function onEach(name: string, run: (t: Test, dialect: Dialect) => Promise<void>, options: { readonly skip?: string | false } = {}): void {
+  for (const dialect of DIALECTS) t.test(`${name} (${dialect.name})`, { ...options, buffered: true }, (t) => run(t, dialect))
 }
 
-/** What becomes of a promise, and when. */
-async function outcome(promise: Promise<unknown>): Promise<Outcome> {
-  const started = performance.now()
-  try {
-    const value = await promise
-    return { value, took: performance.now() - started }
-  } catch (error) {
-    return { error: error as MemcacheError, took: performance.now() - started }
-  }
+/** The script of a server that does something to its first connection, and behaves from then on. */
+function atFirst(dialect: Dialect, script: (peer: Peer) => void | Promise<void>): (peer: Peer) => void | Promise<void> {
+  return (peer) => (peer.index > 0 ? speaking(dialect, echoed)(peer) : script(peer))
 }
 
-/** The error with which a promise rejects. */
-async function failure(promise: Promise<unknown>): Promise<MemcacheError> {
-  const { error, value } = await outcome(promise)
-  if (error === undefined) throw new Error(`it gave ${String(value)} instead of an error`)
-  return error
+type Command = readonly [name: string, call: (client: Client) => Promise<unknown>, answer: Answer]
+
+/** Every command that a protocol has, with an answer. */
+function commandsOf({ name }: Dialect): readonly Command[] {
+  const commands: readonly Command[] = [
+    ['get', (client) => client.get('k'), [{ value: 'value' }]],
+    ['get', (client) => client.get('k'), [undefined]],
+    ['gets', (client) => client.gets('k'), [{ value: '\r\n', cas: 17n }]],
+    ['gat', (client) => client.gat('k', 5), [{ value: '12', flags: 2 }]],
+    ['getMulti', (client) => client.getMulti(['a', 'b']), [{ value: '1' }, { value: '2' }]],
+    ['getMulti', (client) => client.getMulti(['a', 'b', 'c']), [undefined, { value: '2' }, undefined]],
+    ['getMulti', (client) => client.getMulti(['a', 'b']), { trouble: 'oh' }],
+    ['set', (client) => client.set('k', 'v'), 'stored'],
+    ['set', (client) => client.set('k', 'v'.repeat(5000)), 'not-stored'],
+    ['add', (client) => client.add('k', 'v'), 'not-stored'],
+    ['cas', (client) => client.cas('k', 'v', { cas: 5n }), 'exists'],
+    ['delete', (client) => client.delete('k'), 'deleted'],
+    ['touch', (client) => client.touch('k', 1), 'not-found'],
+    ['incr', (client) => client.incr('k'), 12345n],
+    ['decr', (client) => client.decr('k'), { trouble: 'out of memory' }],
+    ['flushAll', (client) => client.flushAll(), 'ok'],
+    ['stats', (client) => client.stats(), new Map([['a', '1'], ['b', '']])],
+    ['version', (client) => client.version(), { version: '1.2' }],
+  ]
+  const verbosity: Command = ['verbosity', (client) => client.verbosity(1), 'ok']
+  const metaGet: Command = ['metaGet', (client) => client.metaGet('k'), [{ value: 'value', flags: 0 }]]
+  return [...commands, ...(name === 'binary' ? [] : [verbosity]), ...(name === 'meta' ? [metaGet] : [])]
 }
 
-/** What is open, so that a test that fails half-way does not keep this process from ending. */
-const opened: { close(): Promise<void> }[] = []
-t.teardown(() => Promise.all(opened.map((each) => each.close())))
-
-function clientOf({ port }: { readonly port: number }, options: ClientOptions = {}): Client {
-  const client = new Client({ port, timeout: 400, connectTimeout: 1000, ...options })
-  opened.push(client)
-  return client
-}
-
-async function startScripted(script: (peer: Peer) => void | Promise<void>): Promise<ScriptedServer> {
-  const server = await startScriptedServer(script)
-  opened.push(server)
-  return server
-}
-
-/** Keeps the event loop from running. */
-function block(milliseconds: number): void {
-  const until = performance.now() + milliseconds
-  while (performance.now() < until);
-}
-
-/** Waits for something that is about to be true. */
-async function eventually(condition: () => boolean, what: string): Promise<void> {
-  const until = performance.now() + SLACK
-  while (!condition()) {
-    if (performance.now() > until) throw new Error(`this did not come true: ${what}`)
-    await sleep(2)
-  }
-}
-
-/** Calls until it works, as an application does that goes on; gives up when it takes unreasonably long. */
-async function recovers(call: () => Promise<unknown>): Promise<unknown> {
-  const until = performance.now() + SLACK
-  for (;;) {
-    const { value, error } = await outcome(call())
-    if (error === undefined) return value
-    if (performance.now() > until) throw error
-    await sleep(10)
-  }
-}
-
-/** A well-behaved server, as far as these tests go: what it is asked for a key, it answers with a value that names the key. */
-const echo = answering((request) => {
-  const [verb, ...words] = request.trimEnd().split(' ')
-  switch (verb) {
-    case 'get':
-    case 'gets': {
-      const cas = verb === 'gets' ? ' 7' : ''
-      return `${words.map((key) => `VALUE ${key} 0 ${key.length + 3}${cas}\r\nof ${key}\r\n`).join('')}END\r\n`
-    }
-    case 'gat':
-      return `VALUE ${words[1]} 0 1\r\n1\r\nEND\r\n`
-    case 'set':
-    case 'cas':
-      return 'STORED\r\n'
-    case 'delete':
-      return 'DELETED\r\n'
-    case 'touch':
-      return 'TOUCHED\r\n'
-    case 'incr':
-      return '12\r\n'
-    case 'stats':
-      return 'STAT a 1\r\nSTAT b 2\r\nEND\r\n'
-    case 'version':
-      return 'VERSION 1\r\n'
-    default:
-      return 'OK\r\n'
-  }
-})
-
-/** Every command with its whole reply, for cutting the reply at each byte. */
-const COMMANDS: readonly (readonly [name: string, call: (client: Client) => Promise<unknown>, reply: string])[] = [
-  ['get', (client) => client.get('k'), 'VALUE k 0 5\r\nvalue\r\nEND\r\n'],
-  ['get', (client) => client.get('k'), 'END\r\n'],
-  ['gets', (client) => client.gets('k'), 'VALUE k 0 2 17\r\n\r\n\r\nEND\r\n'],
-  ['gat', (client) => client.gat('k', 5), 'VALUE k 2 2\r\n12\r\nEND\r\n'],
-  ['getMulti', (client) => client.getMulti(['a', 'b']), 'VALUE a 0 1\r\n1\r\nVALUE b 0 1\r\n2\r\nEND\r\n'],
-  ['set', (client) => client.set('k', 'v'), 'STORED\r\n'],
-  ['set', (client) => client.set('k', 'v'.repeat(5000)), 'NOT_STORED\r\n'],
-  ['cas', (client) => client.cas('k', 'v', { cas: 5n }), 'EXISTS\r\n'],
-  ['delete', (client) => client.delete('k'), 'DELETED\r\n'],
-  ['touch', (client) => client.touch('k', 1), 'NOT_FOUND\r\n'],
-  ['incr', (client) => client.incr('k'), '12345\r\n'],
-  ['decr', (client) => client.decr('k'), 'CLIENT_ERROR cannot\r\n'],
-  ['flushAll', (client) => client.flushAll(), 'OK\r\n'],
-  ['stats', (client) => client.stats(), 'STAT a 1\r\nSTAT b\r\nEND\r\n'],
-  ['version', (client) => client.version(), 'VERSION 1.2\r\n'],
-  ['verbosity', (client) => client.verbosity(1), 'OK\r\n'],
-]
-
-t.test('refused, not found, not there', async (t) => {
-  const refused = clientOf({ port: await freePort() })
-  const first = await failure(refused.get('k'))
-  t.type(first, MemcacheSocketError)
-  t.match(first, { command: 'get', sent: false, server: /^127\.0\.0\.1:\d+$/, cause: { code: 'ECONNREFUSED' } })
-  const [second, third] = await Promise.all([failure(refused.set('k', 1)), failure(refused.connect())])
-  t.match(second, { sent: false, command: 'set' })
-  t.type(second, MemcacheSocketError)
-  t.type(third, MemcacheSocketError)
-  t.notOk(refused.isConnected())
-  await refused.close()
-
-  const nowhere = new Client({ host: 'no-such-host.invalid', timeout: 3000, connectTimeout: 3000 })
-  const lost = await outcome(nowhere.get('k'))
-  t.type(lost.error, MemcacheSocketError)
-  t.match(lost.error, { sent: false, command: 'get' })
-  t.ok(lost.took < 3000 + SLACK)
-  await nowhere.close()
-
-  const path = `${t.testdir({})}/socket`
-  const absent = new Client({ path })
-  const missing = await failure(absent.version())
-  t.type(missing, MemcacheSocketError)
-  t.match(missing, { sent: false, command: 'version', server: path })
-  await absent.close()
-
-  const tooLong = new Client({ path: `/${'x'.repeat(300)}` })
-  t.type(await failure(tooLong.version()), MemcacheSocketError, 'a path that no socket can have')
-  await tooLong.close()
-})
-
-t.test('it comes back when the server does', async (t) => {
-  const port = await freePort()
-  const client = clientOf({ port })
-  for (let attempt = 0; attempt < 8; attempt += 1) t.match(await failure(client.get('k')), { sent: false })
-  const server = await startServer({ port })
-  t.equal(await recovers(() => client.set('k', 1)), true)
-  await server.close()
-  t.ok((await failure(client.get('k'))) instanceof MemcacheSocketError)
-  await client.close()
-})
-
-t.test('a connection that is never completed', async (t) => {
-  // A server that never accepts: when its backlog is full, the kernel leaves further attempts without an answer.
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, resolve))
-  const { port } = server.address() as { port: number }
-  const { spawn } = await import('node:child_process')
-  // This process would accept, so a child holds a listener that it never reads from.
-  await new Promise((resolve) => server.close(resolve))
-  const child = spawn(process.execPath, ['-e', `
-    const server = require('net').createServer()
-    server.listen({ port: ${port}, host: '127.0.0.1', backlog: 1 }, () => { process.send('up') ; process.on('message', () => { for (;;) {} }) })
-  `], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
-  await new Promise((resolve) => child.once('message', resolve))
-  child.kill('SIGSTOP')
-  const fillers = Array.from({ length: 8 }, () => new Client({ port, connectTimeout: 60_000, timeout: 60_000 }))
-  const filling = fillers.map((filler) => filler.connect().catch(() => {}))
-  await sleep(100)
-  const client = clientOf({ port }, { connectTimeout: 250, timeout: 2000 })
-  const connecting = await outcome(client.connect())
-  if (connecting.error === undefined) t.comment('the backlog of this machine has no end: not tested')
-  else {
-    t.type(connecting.error, MemcacheTimeoutError)
-    t.match(connecting.error, { sent: false, message: /no connection to .* within 250 ms/ })
-    await sleep(600)
-    const [get, set] = await Promise.all([outcome(client.get('k')), outcome(client.set('k', 1, { timeout: 60 }))])
-    t.type(get.error, MemcacheTimeoutError)
-    t.match(get.error, { sent: false, command: 'get' })
-    t.type(set.error, MemcacheTimeoutError, 'a deadline that is shorter than the attempt to connect')
-    t.match(set.error, { sent: false, command: 'set' })
-    t.ok(get.took < 250 + SLACK && set.took < 60 + SLACK)
-  }
-  await client.close()
-  await Promise.all(fillers.map((filler) => filler.close()))
-  await Promise.all(filling)
-  child.kill('SIGKILL')
-})
-
-t.test('FIN and RST before, in and after a reply, at every byte', async (t) => {
-  let cut: (peer: Peer) => Promise<void> = echo
-  const server = await startScripted((peer) => cut(peer))
+onEach('FIN and RST before, in and after a reply, at every byte', async (t, dialect) => {
+  const { driver } = dialect
+  const echo = speaking(dialect, echoed)
+  let cut: (peer: Peer) => Promise<void> | void = echo
+  const server = await opened.scripted((peer) => cut(peer))
   for (const end of ['fin', 'reset'] as const) {
-    for (const [name, call, reply] of COMMANDS) {
-      for (let at = 0; at <= reply.length; at += 1) {
+    for (const [name, call, answer] of commandsOf(dialect)) {
+      let length = Infinity // until the first request has come
+      for (let at = 0; at <= length; at += 1) {
         const before = server.peers.length
-        const client = clientOf(server, { timeout: 5000 })
+        const client = opened.client(server, { driver })
         cut = async (peer) => {
           if (peer.index > before) return echo(peer)
-          await peer.request()
+          const reply = dialect.said(await peer.request(), answer)
+          length = reply.length
           if (at > 0) await peer.pieces([reply.slice(0, at)])
           peer[end]()
         }
         const { error } = await outcome(call(client))
-        const where = `${end} after ${at} of ${reply.length} bytes of the reply to ${name}`
-        if (at < reply.length) {
+        const where = `${end} after ${at} of ${length} bytes of the reply to ${name}`
+        if (at < length) {
           if (error === undefined) t.fail(`${where}: it has a result`)
-          // What is left of a refusal's line can not be known; nothing else than a lost connection is seen before its end.
+          // What is left of a refusal can not be known; nothing else than a lost connection is seen before its end.
           else if (!(error instanceof MemcacheSocketError) || error.sent !== true || error.command !== name) t.fail(where, { error })
         } else if (end === 'fin' && error instanceof MemcacheSocketError) t.fail(`${where}: the whole reply had come`, { error })
         if (at === 0 && end === 'fin') t.match(error?.message, /no answer to ".*": .* closed the connection/, where)
         // Where the whole reply had come, the next command can be written before the end of the connection is seen.
-        t.equal(await (at < reply.length ? client.version() : recovers(() => client.version())), '1', `the next command works: ${where}`)
+        const next = await (at < length ? client.version() : recovers(() => client.version()))
+        if (next !== '1') t.equal(next, '1', `the next command works: ${where}`)
         await client.close()
       }
+      t.ok(length > 3 && length < Infinity, `${end} in the reply to ${name}`)
     }
   }
   // Before the request has come at all.
   for (const end of ['fin', 'reset'] as const) {
     const before = server.peers.length
     cut = async (peer) => (peer.index > before ? echo(peer) : peer[end]())
-    const client = clientOf(server)
+    const client = opened.client(server, { driver })
     const { error } = await outcome(client.get('k'))
     if (error !== undefined) t.type(error, MemcacheSocketError)
     t.equal(await recovers(() => client.get('k')), 'of k')
@@ -267,24 +120,17 @@ t.test('FIN and RST before, in and after a reply, at every byte', async (t) => {
   await server.close()
 })
 
-t.test('a reply that comes one byte at a time', async (t) => {
-  let reply = ''
-  const server = await startScripted(async (peer) => {
-    for (;;) {
-      await peer.request()
-      await peer.drip(reply)
-    }
-  })
-  const whole = await startScripted(async (peer) => {
-    for (;;) {
-      await peer.request()
-      peer.send(reply)
-    }
-  })
-  const client = clientOf(server, { timeout: 10_000 })
-  const other = clientOf(whole, { timeout: 10_000 })
-  for (const [name, call, bytes] of COMMANDS) {
-    reply = bytes
+onEach('a reply that comes one byte at a time', async (t, dialect) => {
+  let answer: Answer = 'ok'
+  const answered = (send: (peer: Peer, reply: string) => Promise<void> | void) => async (peer: Peer): Promise<void> => {
+    for (;;) await send(peer, dialect.said(await peer.request(), answer))
+  }
+  const server = await opened.scripted(answered((peer, reply) => peer.drip(reply)))
+  const whole = await opened.scripted(answered((peer, reply) => peer.send(reply)))
+  const client = opened.client(server, { driver: dialect.driver })
+  const other = opened.client(whole, { driver: dialect.driver })
+  for (const [name, call, said] of commandsOf(dialect)) {
+    answer = said
     const [slow, fast] = await Promise.all([outcome(call(client)), outcome(call(other))])
     t.strictSame(slow.value, fast.value, name)
     t.equal(slow.error?.message, fast.error?.message, name)
@@ -292,25 +138,42 @@ t.test('a reply that comes one byte at a time', async (t) => {
   await Promise.all([client.close(), other.close(), server.close(), whole.close()])
 })
 
-t.test('garbage, in place of the reply and behind it', async (t) => {
-  const garbage = [
-    'garbage\r\n', '\r\n', '\n', '\x00'.repeat(30) + '\r\n', '\x81\x00\x00\x00\r\n', 'HTTP/1.1 400 Bad Request\r\n\r\n', 'VALUE k 0 2147483648\r\n',
-    'VALUE k 0 100000000000\r\n', 'VALUE k 0 -1\r\n', 'VALUE k 0 1\r\n1XX', 'VALUE k 0 1\r\n1\n\r', 'VALUE k 0 1\n1\nEND\n', 'VALUE k 0\r\n', 'END\n',
-    'VALUE k 0 1\r\n1\r\nVALUE k 0 1\r\n1\r\n', 'x'.repeat(100_000), 'HD\r\n', 'BUSY currently processing crawler request\r\n', 'STORED\r\n', 'DELETED\r\n',
-    'TOUCHED\r\n', 'EXISTS\r\n', 'VERSION 1\r\n', '12\r\n', 'STAT a 1\r\n', 'OK\r\n', 'RESET\r\n',
-  ]
-  for (const bytes of garbage) {
-    const server = await startScripted(async (peer) => {
-      if (peer.index > 0) return echo(peer)
+/** What no server may say to the first request of a connection when that is a get. */
+const GARBAGE: { readonly [name in Dialect['name']]: readonly string[] } = {
+  text: [
+    '\r\n', '\n', 'VALUE k 0 2147483648\r\n', 'VALUE k 0 100000000000\r\n', 'VALUE k 0 -1\r\n', 'VALUE k 0 1\r\n1XX', 'VALUE k 0 1\r\n1\n\r', 'VALUE k 0 1\n1\nEND\n',
+    'VALUE k 0\r\n', 'END\n', 'VALUE k 0 1\r\n1\r\nVALUE k 0 1\r\n1\r\n', 'HD\r\n', 'EN\r\n', 'STORED\r\n', 'DELETED\r\n', 'TOUCHED\r\n', 'EXISTS\r\n', '12\r\n', 'RESET\r\n',
+  ],
+  meta: [
+    'EN O2\r\n', 'EN O0\r\n', 'HD O1\r\n', 'NF O1\r\n', 'NS O1\r\n', 'EX O1\r\n', 'MN\r\n', 'VA 1 O2 f0\r\n1\r\n', 'VA 1 f0\r\n1\r\n', 'VA 1 O1\r\n1\r\n', 'VA 2147483648 O1 f0\r\n',
+    'VA 100000000000 O1 f0\r\n', 'VA -1 O1 f0\r\n', 'VA 1 O1 f0\r\n1XX', 'VA 1 O1 f0\r\n1\n\r', 'VA 1 O1 f0\n1\n', 'VA\r\n', 'EN O1\n', 'va 1 O1 f0\r\n1\r\n', 'END\r\n',
+    'VALUE k 0 1\r\n1\r\nEND\r\n', 'STORED\r\n',
+  ],
+  binary: [
+    ...[
+      { opaque: 2 }, { opaque: 0 }, { opcode: OPCODES.set }, { opcode: OPCODES.getk }, { opcode: OPCODES.getkq }, { opcode: OPCODES.noop }, { opcode: 0xff }, { magic: REQUEST }, { extras: '' },
+      { extras: '12345678' }, { bodyLength: 0xffff_ffff }, { bodyLength: 0x8000_0000 }, { keyLength: 0xffff }, { bodyLength: 3 }, { opaque: 2, status: 1, extras: '' }, { magic: 0x82 },
+    ].map((wrong: Partial<PacketParts>) => packet({ opcode: OPCODES.get, opaque: 1, extras: uint32(0), value: 'v', ...wrong })),
+    'END\r\n', 'EN O1\r\n', 'VALUE k 0 1\r\n1\r\nEND\r\n', 'ERRATA\r\n', 'SERVER_ERROR oh\r\n', '\r\n', '\n',
+  ],
+}
+const RUBBISH = [
+  'garbage\r\n', '\x00'.repeat(30) + '\r\n', '\x80\x00\x00\x00\r\n', 'HTTP/1.1 400 Bad Request\r\n\r\n', 'x'.repeat(100_000), 'BUSY currently processing crawler request\r\n', 'VERSION 1\r\n',
+  'STAT a 1\r\n', 'OK\r\n', '\u001b[2J\r\n',
+]
+
+onEach('garbage in place of a reply', async (t, dialect) => {
+  for (const bytes of [...RUBBISH, ...GARBAGE[dialect.name]]) {
+    const server = await opened.scripted(atFirst(dialect, async (peer) => {
       await peer.request()
       await peer.request()
       peer.send(bytes)
       await peer.closed()
-    })
-    const client = clientOf(server, { timeout: 5000 })
+    }))
+    const client = opened.client(server, { driver: dialect.driver })
     const disconnected = new Promise((resolve) => client.once('disconnect', resolve))
     const [first, second] = await Promise.all([failure(client.get('k')), failure(client.get('l'))])
-    const what = JSON.stringify(bytes.slice(0, 40))
+    const what = JSON.stringify(bytes.slice(0, 60))
     t.type(first, MemcacheProtocolError, what)
     t.match(first, { command: 'get', sent: true, server: `127.0.0.1:${server.port}` }, what)
     t.type(second, MemcacheSocketError, what)
@@ -322,60 +185,61 @@ t.test('garbage, in place of the reply and behind it', async (t) => {
   }
 })
 
-t.test('bytes that nobody asked for', async (t) => {
-  const script = (send: (peer: Peer) => void) => async (peer: Peer): Promise<void> => {
-    if (peer.index > 0) return echo(peer)
-    const request = await peer.request()
-    peer.send(request.startsWith('version') ? 'VERSION 1\r\n' : 'END\r\n')
-    send(peer)
-    return echo(peer)
-  }
-  for (const bytes of ['END\r\n', 'STORED\r\n', 'VALUE k 0 1\r\n1\r\nEND\r\n', 'x', '\r\n', 'VALUE k 0 1', 'ERROR\r\n', 'SERVER_ERROR oh\r\n']) {
+onEach('bytes that nobody asked for', async (t, dialect) => {
+  const { driver, said } = dialect
+  type Wrong = readonly [name: string, bytes: (request: string) => string]
+  const wrongs: readonly Wrong[] = [
+    ['a miss', (request) => said(request, [undefined])],
+    ['a word', (request) => said(request, 'stored')],
+    ['a value', (request) => said(request, [{ value: '1' }])],
+    ['a refusal', (request) => said(request, { trouble: 'oh' })],
+    ['an error', () => 'ERROR\r\n'],
+    ['an empty line', () => '\r\n'],
+    ['too many connections', () => 'ERROR Too many open connections\r\n'],
+    ['a letter', () => 'x'],
+    ['the first letter of an error', () => 'E'],
+    ['the beginning of a value', (request) => said(request, [{ value: '1' }]).slice(0, 9)],
+  ]
+  for (const [name, bytes] of wrongs) {
     for (const behind of [true, false]) {
-      const server = await startScripted(script((peer) => (behind ? peer.send(bytes) : setTimeout(() => peer.send(bytes), 20))))
-      const client = clientOf(server)
+      const server = await opened.scripted(atFirst(dialect, async (peer) => {
+        const request = await peer.request()
+        peer.send(dialect.said(request, echoed(dialect.asked(request))))
+        if (behind) peer.send(bytes(request))
+        else setTimeout(() => peer.send(bytes(request)), 20)
+        await peer.closed()
+      }))
+      const client = opened.client(server, { driver })
       const gone = new Promise((resolve) => client.once('disconnect', resolve))
       t.equal(await client.version(), '1', 'what was asked for is right')
-      if (bytes.endsWith('\n')) {
-        t.type(await gone, MemcacheError)
-        t.equal(await client.get('k'), 'of k', `${JSON.stringify(bytes)} ${behind ? 'behind a reply' : 'while idle'} reaches nobody`)
-      } else {
-        // Half a line can still become one. It must not become the beginning of another's reply.
-        await sleep(60)
-        const { value, error } = await outcome(client.get('k'))
-        t.ok(error instanceof MemcacheSocketError || value === 'of k', JSON.stringify(bytes))
-        t.equal(await recovers(() => client.get('k')), 'of k')
-      }
+      t.type(await gone, MemcacheError)
+      t.equal(await client.get('k'), 'of k', `${name} ${behind ? 'behind a reply' : 'while idle'} reaches nobody`)
       await client.close()
       await server.close()
     }
   }
   // The second answer comes in two parts, and a request between them: the rest must not become its reply.
-  const parts = await startScripted(async (peer) => {
-    if (peer.index > 0) return echo(peer)
+  const parted = await opened.scripted(atFirst(dialect, async (peer) => {
+    const request = await peer.request()
+    const wrong = dialect.said(request, [{ value: 'wrong' }])
+    peer.send(dialect.said(request, [undefined]) + wrong.slice(0, -6))
     await peer.request()
-    peer.send('END\r\nVALUE k 0 5\r\nwr')
-    await peer.request()
-    peer.send('ong\r\nEND\r\n')
+    peer.send(wrong.slice(-6))
     return peer.closed()
-  })
-  const misled = clientOf(parts)
+  }))
+  const misled = opened.client(parted, { driver })
   t.equal(await misled.get('k'), undefined)
   await sleep(30)
   const { value } = await outcome(misled.get('l'))
   t.not(value, 'wrong', 'the rest of an answer that nobody asked for')
   t.equal(await recovers(() => misled.get('l')), 'of l')
   await misled.close()
-  await parts.close()
+  await parted.close()
 
-  const twice = await startScripted(async (peer) => {
-    if (peer.index > 0) return echo(peer)
-    for (;;) {
-      const key = (await peer.request()).split(' ')[1]?.trim() ?? ''
-      peer.send(`VALUE ${key} 0 1\r\n1\r\nEND\r\n`.repeat(2))
-    }
-  })
-  const client = clientOf(twice)
+  const twice = await opened.scripted(atFirst(dialect, async (peer) => {
+    for (;;) peer.send(dialect.said(await peer.request(), [{ value: '1' }]).repeat(2))
+  }))
+  const client = opened.client(twice, { driver })
   t.equal(await client.get('a'), '1')
   await eventually(() => !client.isConnected(), 'the connection of the second answer is given up')
   t.equal(await client.get('b'), 'of b')
@@ -383,39 +247,95 @@ t.test('bytes that nobody asked for', async (t) => {
   await twice.close()
 })
 
-t.test('replies without end', async (t) => {
-  const endless = (head: string, piece: (index: number) => string) => async (peer: Peer): Promise<void> => {
-    if (peer.index > 0) return echo(peer)
-    await peer.request()
-    peer.send(head)
-    for (let index = 0; !peer.gone; index += 1) {
-      if (!peer.socket.write(piece(index), 'latin1')) await Promise.race([new Promise((resolve) => peer.socket.once('drain', resolve)), peer.closed()])
+onEach('replies that come out of order, twice or not at all', async (t, dialect) => {
+  const orders = [[1, 0, 2], [0, 2, 1], [1, 2, 0], [2, 0, 1], [2, 1, 0], [0, 0, 1, 2], [0, 1, 1, 2], [1, 2], [0, 2], [2], [1, 1, 1]]
+  const kinds: readonly ((client: Client) => readonly (readonly [Promise<unknown>, unknown])[])[] = [
+    (client) => [[client.get('a'), 'of a'], [client.incr('b'), 12], [client.set('c', 'v'), true]],
+    (client) => [[client.set('a', 'v'), true], [client.get('b'), 'of b'], [client.version(), '1']],
+    // By text alone nobody can tell whose value it is: some servers name a key in another way than it was asked for.
+    ...(dialect.name === 'text' ? [] : [
+      (client: Client) => ['a', 'b', 'c'].map((key) => [client.get(key), `of ${key}`] as const),
+      (client: Client) => ['a', 'b', 'c'].map((key) => [client.incr(key), 12] as const),
+      (client: Client) => [[client.getMulti(['a', 'b']).then((map) => map.size), 2], [client.getMulti(['a', 'b', 'c']).then((map) => map.size), 3], [client.get('a'), 'of a']] as const,
+    ]),
+  ]
+  for (const [kind, calls] of kinds.entries()) {
+    for (const order of orders) {
+      const server = await opened.scripted(atFirst(dialect, async (peer) => {
+        const requests = [await peer.request(), await peer.request(), await peer.request()]
+        peer.send(order.map((place) => dialect.said(requests[place]!, echoed(dialect.asked(requests[place]!)))).join(''))
+        await peer.closed()
+      }))
+      const client = opened.client(server, { driver: dialect.driver, timeout: SHORT })
+      const outcomes = await Promise.all(calls(client).map(async ([call, expected]) => ({ ...(await outcome(call)), expected })))
+      const where = `${kind}: ${order}`
+      for (const { value, error, expected } of outcomes) {
+        if (error === undefined ? value !== expected : !(error instanceof MemcacheSocketError && error.sent)) t.fail(`${where}: not its own`, { value, error, expected })
+      }
+      const wrongFrom = order.findIndex((place, index) => place !== index)
+      if (order.length < 4 && outcomes[Math.max(wrongFrom, 0)]?.error === undefined) t.fail(`${where}: the wrong reply was taken`)
+      t.equal(await recovers(() => client.get('k')), 'of k', `the next command works: ${where}`)
+      await client.close()
+      await server.close()
     }
   }
-  const cases: readonly (readonly [string, (peer: Peer) => Promise<void>, (client: Client) => Promise<unknown>])[] = [
-    ['a line', endless('', () => 'x'.repeat(10_000)), (client) => client.get('k')],
-    ['a VALUE line', endless('VALUE ', () => 'x'.repeat(10_000)), (client) => client.get('k')],
-    ['a multi-get of the same key', endless('', () => 'VALUE k 0 1\r\n1\r\n'), (client) => client.getMulti(['k', 'l'])],
-    ['a multi-get of other keys', endless('', (index) => `VALUE k${index} 0 1\r\n1\r\n`), (client) => client.getMulti(['k0', 'k1', 'k2'])],
-    ['statistics', endless('', (index) => `STAT s${index} 1\r\n`.repeat(1) + `STAT t${index} 1\r\n`), (client) => client.stats()],
-    ['one statistic', endless('', () => 'STAT s 1\r\n'.repeat(1000)), (client) => client.stats()],
-    ['a value of 64 MB that is not sent', endless('VALUE k 0 64000000\r\n', () => ''), (client) => client.get('k')],
-  ]
-  for (const [name, script, call] of cases) {
-    const server = await startScripted(name.includes('not sent')
-      ? async (peer) => {
-        if (peer.index > 0) return echo(peer)
-        await peer.request()
-        peer.send('VALUE k 0 64000000\r\nx')
-        await peer.closed()
+})
+
+type Endless = readonly [name: string, call: (client: Client) => Promise<unknown>, head: string, piece: ((index: number) => string) | undefined]
+const getOne = (client: Client): Promise<unknown> => client.get('k')
+const getThree = (client: Client): Promise<unknown> => client.getMulti(['k0', 'k1', 'k2'])
+const statistics = (client: Client): Promise<unknown> => client.stats()
+const first = (opcode: number, parts: Omit<PacketParts, 'opcode'>): string => packet({ opcode, opaque: 1, ...parts })
+
+/** Replies that go on and on, or that stop after their head. */
+const ENDLESS: { readonly [name in Dialect['name']]: readonly Endless[] } = {
+  text: [
+    ['a line', getOne, '', () => 'x'.repeat(10_000)],
+    ['a VALUE line', getOne, 'VALUE ', () => 'x'.repeat(10_000)],
+    ['the same key', getThree, '', () => 'VALUE k0 0 1\r\n1\r\n'],
+    ['other keys', getThree, '', (index) => `VALUE k${index} 0 1\r\n1\r\n`],
+    ['statistics', statistics, '', (index) => Array.from({ length: 100 }, (_, each) => `STAT s${index}-${each} 1\r\n`).join('')],
+    ['one statistic', statistics, '', () => 'STAT s 1\r\n'.repeat(1000)],
+    ['a value of 64 MB that is not sent', getOne, 'VALUE k 0 64000000\r\nx', undefined],
+  ],
+  meta: [
+    ['a line', getOne, '', () => 'x'.repeat(10_000)],
+    ['a length', getOne, 'VA ', () => '1'.repeat(10_000)],
+    ['flags', getOne, 'VA 1 O1', () => ' f0'.repeat(3000)],
+    ['the same key', getThree, '', () => 'VA 1 O1.0 f0\r\n1\r\n'],
+    ['other keys', getThree, '', (index) => `VA 1 O1.${index} f0\r\n1\r\n`],
+    ['failures', getThree, '', () => 'SERVER_ERROR oh\r\n'.repeat(1000)],
+    ['statistics', statistics, '', (index) => Array.from({ length: 100 }, (_, each) => `STAT s${index}-${each} 1\r\n`).join('')],
+    ['a value of 64 MB that is not sent', getOne, 'VA 64000000 O1 f0\r\nx', undefined],
+  ],
+  binary: [
+    ['a line', getOne, 'ERROR ', () => 'x'.repeat(10_000)],
+    ['the same key', getThree, '', () => first(OPCODES.getkq, { extras: uint32(0), key: 'k0', value: '1' })],
+    ['other keys', getThree, '', (index) => first(OPCODES.getkq, { extras: uint32(0), key: `k${index}`, value: '1' })],
+    ['failures', getThree, '', () => first(OPCODES.getkq, { status: 0x85 }).repeat(1000)],
+    ['statistics', statistics, '', (index) => Array.from({ length: 100 }, (_, each) => first(OPCODES.stat, { key: `s${index}-${each}`, value: '1' })).join('')],
+    ['one statistic', statistics, '', () => first(OPCODES.stat, { key: 's', value: '1' }).repeat(1000)],
+    ['a value of 64 MB that is not sent', getOne, first(OPCODES.get, { extras: uint32(0), bodyLength: 64_000_004 }) + 'x', undefined],
+    ['a packet that stops in its header', getOne, first(OPCODES.get, {}).slice(0, 23), undefined],
+  ],
+}
+
+onEach('replies without end', async (t, dialect) => {
+  for (const [name, call, head, piece] of ENDLESS[dialect.name]) {
+    const server = await opened.scripted(atFirst(dialect, async (peer) => {
+      await peer.request()
+      peer.send(head)
+      for (let index = 0; piece !== undefined && !peer.gone; index += 1) {
+        if (!peer.socket.write(piece(index), 'latin1')) await Promise.race([new Promise((resolve) => peer.socket.once('drain', resolve)), peer.closed()])
       }
-      : script)
-    const client = clientOf(server, { timeout: 400 })
+      await peer.closed()
+    }))
+    const client = opened.client(server, { driver: dialect.driver, timeout: SHORT })
     const before = process.memoryUsage().rss
     const { error, took } = await outcome(call(client))
     t.ok(error instanceof MemcacheProtocolError || error instanceof MemcacheTimeoutError, name, { error })
     t.equal(error?.sent, true)
-    t.ok(took < 400 + SLACK, `${name}: in time`)
+    t.ok(took < SHORT + SLACK, `${name}: in time`)
     t.ok(process.memoryUsage().rss - before < 300e6, `${name}: memory is bounded`)
     t.equal(await recovers(() => client.version()), '1')
     await client.close()
@@ -423,16 +343,17 @@ t.test('replies without end', async (t) => {
   }
 })
 
-t.test('a server that turns connections away', async (t) => {
-  const away = await startScripted((peer) => {
+onEach('a server that turns connections away', async (t, dialect) => {
+  const { driver } = dialect
+  const away = await opened.scripted((peer) => {
     peer.send('ERROR Too many open connections\r\n')
     peer.fin()
   })
-  const client = clientOf(away)
+  const client = opened.client(away, { driver })
   for (let attempt = 0; attempt < 3; attempt += 1) {
     const { error, took } = await outcome(client.get('k'))
     t.ok(error instanceof MemcacheServerError || error instanceof MemcacheSocketError, 'an overload, or a closed connection where the kernel dropped the line')
-    t.ok(took < 400 + SLACK)
+    t.ok(took < SLACK)
   }
   await client.connect().catch(() => {})
   await eventually(() => !client.isConnected(), 'told while idle')
@@ -440,77 +361,112 @@ t.test('a server that turns connections away', async (t) => {
   await away.close()
 
   // The line is there before anything else can be.
-  const polite = await startScripted(async (peer) => {
+  const polite = await opened.scripted(async (peer) => {
     peer.send('ERROR Too many open connections\r\n')
     await peer.closed()
   })
-  const told = clientOf(polite)
+  const told = opened.client(polite, { driver })
   const reason = new Promise<MemcacheError>((resolve) => told.once('disconnect', resolve))
   await told.connect()
   t.match(await reason, { code: 'ERR_MEMCACHE_SERVER', message: 'ERROR Too many open connections' })
   await told.close()
   await polite.close()
 
-  const shut = await startScripted((peer) => peer.fin())
-  const hopeless = clientOf(shut)
+  // In answer to a request.
+  for (const call of [getOne, getThree, (client: Client) => client.set('k', 'v'), statistics]) {
+    const server = await opened.scripted(atFirst(dialect, async (peer) => {
+      await peer.request()
+      peer.send('ERROR Too many open connections\r\n')
+      await peer.closed()
+    }))
+    const asking = opened.client(server, { driver })
+    t.match(await failure(call(asking)), { code: 'ERR_MEMCACHE_SERVER', message: 'ERROR Too many open connections' })
+    t.equal(await asking.get('k'), 'of k', 'on another connection')
+    await asking.close()
+    await server.close()
+  }
+
+  const shut = await opened.scripted((peer) => peer.fin())
+  const hopeless = opened.client(shut, { driver })
   for (let attempt = 0; attempt < 20; attempt += 1) t.type(await failure(hopeless.get('k')), MemcacheSocketError)
   await hopeless.close()
   await shut.close()
 })
 
-t.test('a limit of connections, on the real memcached', { skip: withoutMemcached }, async (t) => {
-  const server = await startMemcached(['-t', '1', '-c', '16'])
-  const clients = Array.from({ length: 40 }, () => clientOf(server, { timeout: 3000 }))
-  const outcomes = await Promise.all(clients.map((client) => outcome(client.set('k', 1))))
-  t.ok(outcomes.some(({ value }) => value === true))
-  for (const { error } of outcomes) if (error !== undefined) t.ok(error instanceof MemcacheServerError || error instanceof MemcacheSocketError, error.message)
-  await Promise.all(clients.map((client) => client.close()))
-  const client = clientOf(server)
-  t.equal(await recovers(() => client.set('k', 2)), true)
-  await client.close()
-  await server.stop()
-})
-
-t.test('stalled: every call settles, and the next connection works', async (t) => {
-  const server = await startScripted(async (peer) => (peer.index > 0 ? echo(peer) : peer.closed()))
-  const client = clientOf(server)
-  const results = await Promise.all([
-    outcome(client.get('a')), outcome(client.set('b', 'v')), outcome(client.getMulti(['c', 'd'])), outcome(client.incr('e', 1)), outcome(client.stats()),
+onEach('a refusal in the middle of a pipeline is one call\'s alone', async (t, dialect) => {
+  const server = await opened.scripted(speaking(dialect, (asked) => (asked.keys.some((key) => key.startsWith('bad')) ? { trouble: 'oh' } : echoed(asked))))
+  const client = opened.client(server, { driver: dialect.driver })
+  const outcomes = await Promise.all([
+    outcome(client.get('a')), outcome(client.get('bad')), outcome(client.set('bad', 1)), outcome(client.incr('b')), outcome(client.delete('bad')), outcome(client.get('c')),
   ])
-  for (const { error, took } of results) {
-    t.ok(error instanceof MemcacheSocketError)
-    t.equal(error?.sent, true)
-    t.ok(took < 400 + SLACK)
-  }
-  t.type(results[0]?.error, MemcacheTimeoutError, 'the first that is overdue is told so')
-  t.equal(await client.get('k'), 'of k')
+  t.same(outcomes.map(({ value, error }) => value ?? error?.code), ['of a', 'ERR_MEMCACHE_SERVER', 'ERR_MEMCACHE_SERVER', 12, 'ERR_MEMCACHE_SERVER', 'of c'])
+  t.equal(server.peers.length, 1, 'the connection goes on')
+  const many = await failure(client.getMulti(['a', 'bad', 'b']))
+  t.match(many, { code: 'ERR_MEMCACHE_SERVER', command: 'getMulti', message: /oh/, sent: true })
+  t.equal(await client.get('d'), 'of d')
   await client.close()
   await server.close()
 })
 
-t.test('stalled: calls of several requests, with the default timeout, end the connection as any other does', async (t) => {
+onEach('stalled: every call settles, and the next connection works', async (t, dialect) => {
+  const server = await opened.scripted(atFirst(dialect, (peer) => peer.closed()))
+  const client = opened.client(server, { driver: dialect.driver, timeout: SHORT })
+  const results = await Promise.all(commandsOf(dialect).map(([, call]) => outcome(call(client))))
+  for (const { error, took } of results) {
+    t.ok(error instanceof MemcacheSocketError)
+    t.equal(error?.sent, true)
+    t.ok(took < SHORT + SLACK)
+  }
+  t.type(results[0]?.error, MemcacheTimeoutError, 'the first that is overdue is told so')
+  t.equal(await client.get('k', PATIENT), 'of k')
+  await client.close()
+  await server.close()
+})
+
+onEach('stalled: calls of several requests, with the default timeout, end the connection as any other does', async (t, dialect) => {
   const calls: readonly (readonly [string, (client: Client) => Promise<unknown>])[] = [
     ['setMulti', (client) => client.setMulti({ a: 1, b: 2 })],
     ['deleteMulti', (client) => client.deleteMulti(['a', 'b'])],
     ['incr with initial', (client) => client.incr('a', 1, { initial: 5 })],
   ]
   for (const [name, call] of calls) {
-    const server = await startScripted(async (peer) => (peer.index > 0 ? echo(peer) : peer.closed()))
-    const client = clientOf(server)
+    const server = await opened.scripted(atFirst(dialect, (peer) => peer.closed()))
+    const client = opened.client(server, { driver: dialect.driver, timeout: SHORT })
     const { error, took } = await outcome(call(client))
     t.ok(error instanceof MemcacheSocketError, name)
     t.equal(error?.sent, true)
-    t.ok(took < 400 + SLACK)
-    t.equal(await client.get('k').catch((reason: unknown) => reason), 'of k', `${name}: the next command works`)
+    t.ok(took < SHORT + SLACK)
+    t.equal(await client.get('k', PATIENT).catch((reason: unknown) => reason), 'of k', `${name}: the next command works`)
     await client.close()
     await server.close()
   }
 })
 
-t.test('stalled: callers that are less patient than the client do not keep a dead connection alive', async (t) => {
-  const server = await startScripted(async (peer) => (peer.index > 0 ? echo(peer) : peer.closed()))
-  const client = clientOf(server, { timeout: 300 })
-  const until = performance.now() + 300 + SLACK
+onEach('stalled in the head of a reply, the others behind it', async (t, dialect) => {
+  const server = await opened.scripted(atFirst(dialect, async (peer) => {
+    const requests = [await peer.request(), await peer.request(), await peer.request()]
+    const replies = requests.map((request) => dialect.said(request, echoed(dialect.asked(request))))
+    peer.send(replies[0]! + replies[1]!.slice(0, 5))
+    await peer.closed()
+  }))
+  const client = opened.client(server, { driver: dialect.driver, timeout: 1000 })
+  const [whole, stalled, behind] = await Promise.all([outcome(client.get('a')), outcome(client.get('b')), outcome(client.get('c'))])
+  t.equal(whole?.value, 'of a')
+  t.type(stalled?.error, MemcacheTimeoutError)
+  for (const each of [stalled, behind]) {
+    t.ok(each?.error instanceof MemcacheSocketError)
+    t.equal(each?.error?.sent, true)
+    t.ok((each?.took ?? Infinity) < 1000 + SLACK)
+  }
+  t.equal(await client.get('d', PATIENT), 'of d')
+  await client.close()
+  await server.close()
+})
+
+onEach('stalled: callers that are less patient than the client do not keep a dead connection alive', async (t, dialect) => {
+  const server = await opened.scripted(atFirst(dialect, (peer) => peer.closed()))
+  const client = opened.client(server, { driver: dialect.driver, timeout: SHORT })
+  const until = performance.now() + SHORT + SLACK
   let value: unknown
   // Each call gives up long before the client would, and the next one is there before that.
   while (value === undefined && performance.now() < until) value = await client.get('k', { timeout: 30 }).catch(() => undefined)
@@ -519,31 +475,31 @@ t.test('stalled: callers that are less patient than the client do not keep a dea
   await server.close()
 })
 
-t.test('a call settles by its deadline although the server always answers', async (t) => {
+onEach('a call settles by its deadline although the server always answers', async (t, dialect) => {
   // An add that finds a counter, an incr that finds none: so says a server whose item expires, or a proxy, for ever.
-  const server = await startScripted(answering((request) => (request.startsWith('add') ? 'NOT_STORED\r\n' : 'NOT_FOUND\r\n')))
-  const client = clientOf(server)
-  const { error, value, took } = await Promise.race([outcome(client.incr('k', 1, { initial: 1, timeout: 150 })), sleep(150 + SLACK).then((): Outcome => ({ value: 'never settled', took: 0 }))])
+  const server = await opened.scripted(speaking(dialect, ({ op }) => (op === 'store' ? 'not-stored' : 'not-found')))
+  const client = opened.client(server, { driver: dialect.driver })
+  const { error, value, took } = await Promise.race([outcome(client.incr('k', 1, { initial: 1, timeout: SHORT })), sleep(SHORT + SLACK).then((): Outcome => ({ value: 'never settled', took: 0 }))])
   t.type(error, MemcacheTimeoutError, String(value))
-  t.ok(took < 150 + SLACK)
+  t.ok(took < SHORT + SLACK)
   await client.close()
   await server.close()
 })
 
-t.test('sent: false means that not a byte arrives, now or later', async (t) => {
+onEach('sent: false means that not a byte arrives, now or later', async (t, dialect) => {
   let open = (): void => {}
   const gate = new Promise<void>((resolve) => (open = resolve))
-  const server = await startScripted(async (peer) => {
+  const server = await opened.scripted(async (peer) => {
     peer.socket.pause() // reads nothing until the gate opens
     await gate
     peer.socket.resume()
-    return echo(peer)
+    return speaking(dialect, echoed)(peer)
   })
-  const client = clientOf(server, { timeout: 300, maxPendingBytes: 1e9 })
+  const client = opened.client(server, { driver: dialect.driver, timeout: SHORT, maxPendingBytes: 1e9 })
   const value = Buffer.alloc(900_000, 'x')
   const calls = Array.from({ length: 40 }, (_, index) => outcome(client.set(`key-${index}-`, value)))
   const results = await Promise.all(calls)
-  t.ok(results.every(({ error, took }) => error instanceof MemcacheSocketError && took < 300 + SLACK))
+  t.ok(results.every(({ error, took }) => error instanceof MemcacheSocketError && took < SHORT + SLACK))
   const unsent = results.flatMap(({ error }, index) => (error?.sent === false ? [index] : []))
   t.ok(unsent.length > 10, 'what the socket has no room for stays here')
   t.equal(results[0]?.error?.sent, true)
@@ -556,31 +512,29 @@ t.test('sent: false means that not a byte arrives, now or later', async (t) => {
   await server.close()
 })
 
-t.test('aborted and overdue before they are written: not sent', async (t) => {
-  const server = await startScripted(echo)
-  const client = clientOf(server)
+onEach('aborted and overdue before they are written: not sent', async (t, dialect) => {
+  const server = await opened.scripted(speaking(dialect, echoed))
+  const client = opened.client(server, { driver: dialect.driver })
   const early = new AbortController()
-  const aborted = [outcome(client.get('aborted-1', { signal: early.signal })), outcome(client.set('aborted-2', 'v', { signal: early.signal }))]
+  const aborted = [
+    outcome(client.get('aborted-1', { signal: early.signal })), outcome(client.set('aborted-2', 'v', { signal: early.signal })),
+    outcome(client.getMulti(['aborted-3', 'aborted-4'], { signal: early.signal })),
+  ]
   early.abort()
   for (const { error } of await Promise.all(aborted)) t.equal((error as Error | undefined)?.name, 'AbortError')
   await client.connect()
   const late = new AbortController()
-  const third = outcome(client.get('aborted-3', { signal: late.signal }))
+  const fifth = outcome(client.get('aborted-5', { signal: late.signal }))
   const kept = outcome(client.get('kept'))
   late.abort(new Error('my own reason'))
-  t.equal((await third).error?.message, 'my own reason')
+  t.equal((await fifth).error?.message, 'my own reason')
   t.equal((await kept).value, 'of kept')
   t.notMatch(server.received, 'aborted')
-  await t.rejects(client.get('aborted-4', { signal: AbortSignal.abort() }), { name: 'AbortError' })
+  await t.rejects(client.get('aborted-6', { signal: AbortSignal.abort() }), { name: 'AbortError' })
   t.notMatch(server.received, 'aborted')
   await client.close()
-  await server.close()
-})
-
-t.test('a signal that is aborted already, at the driver', async (t) => {
   // Layers and emulated commands make several requests of one call: one that begins after the abort must not be sent.
-  const server = await startScripted(echo)
-  const driver = text(endpointOf(resolveOptions(undefined, { port: server.port, timeout: 500 }), { onConnect() {}, onDisconnect() {} }))
+  const driver = dialect.driver(endpointOf(resolveOptions(undefined, { port: server.port, timeout: 500 }), { onConnect() {}, onDisconnect() {} }))
   const request: Request<'get'> = { op: 'get', key: 'too-late', cas: false }
   await t.rejects(driver.execute(request, { signal: AbortSignal.abort() }), { name: 'AbortError' })
   await driver.disconnect(new MemcacheClosedError('done'))
@@ -588,11 +542,58 @@ t.test('a signal that is aborted already, at the driver', async (t) => {
   await server.close()
 })
 
-t.test('abort storms leave nothing behind', async (t) => {
-  const server = await startScripted(echo)
-  const client = clientOf(server, { timeout: 5000 })
+onEach('given up while the reply comes: the rest of it is nobody\'s', async (t, dialect) => {
+  for (const [name, call] of abortable(dialect)) {
+    for (const part of [0, 1, 0.5, -1]) {
+      let half = (): void => {}
+      const underWay = new Promise<void>((resolve) => (half = resolve))
+      let goOn = (): void => {}
+      const gate = new Promise<void>((resolve) => (goOn = resolve))
+      const server = await opened.scripted(async (peer) => {
+        const request = await peer.request()
+        const reply = dialect.said(request, echoed(dialect.asked(request)))
+        const at = part === 0.5 ? Math.floor(reply.length / 2) : part < 0 ? reply.length + part : part
+        if (at > 0) await peer.pieces([reply.slice(0, at)])
+        half()
+        await gate
+        peer.send(reply.slice(at))
+        return speaking(dialect, echoed)(peer)
+      })
+      const client = opened.client(server, { driver: dialect.driver })
+      const controller = new AbortController()
+      const given = outcome(call(client, controller.signal))
+      const behind = [outcome(client.get('x')), outcome(client.getMulti(['y', 'z'])), outcome(client.incr('w'))]
+      await underWay
+      controller.abort()
+      t.equal((await given).error?.name, 'AbortError', `${name}: given up at ${part}`)
+      const last = outcome(client.get('last'))
+      goOn()
+      const values = (await Promise.all([...behind, last])).map(({ value }) => value)
+      t.strictSame(values, ['of x', new Map([['y', 'of y'], ['z', 'of z']]), 12, 'of last'], `${name}: the replies behind it are right`)
+      t.equal(server.peers.length, 1, 'on the same connection')
+      await client.close()
+      await server.close()
+    }
+  }
+})
+
+/** Commands that take a signal, and that the well-behaved server answers. */
+function abortable({ name }: Dialect): readonly (readonly [string, (client: Client, signal: AbortSignal) => Promise<unknown>])[] {
+  return [
+    ['get', (client, signal) => client.get('k', { signal })],
+    ['getMulti', (client, signal) => client.getMulti(['a', 'b', 'c'], { signal })],
+    ['set', (client, signal) => client.set('k', 'v'.repeat(3000), { signal })],
+    ['incr', (client, signal) => client.incr('k', 1, { signal })],
+    ['stats', (client, signal) => client.stats('', { signal })],
+    ...(name === 'meta' ? [['metaGet', (client: Client, signal: AbortSignal) => client.metaGet('k', { signal })] as const] : []),
+  ]
+}
+
+onEach('abort storms leave nothing behind', async (t, dialect) => {
+  const server = await opened.scripted(speaking(dialect, echoed))
+  const client = opened.client(server, { driver: dialect.driver })
   const shared = new AbortController()
-  for (let round = 0; round < 20; round += 1) {
+  for (let round = 0; round < 10; round += 1) {
     const calls = Array.from({ length: 200 }, (_, index) => {
       const own = new AbortController()
       const call = outcome(client.get(`r${round}-${index}`, { signal: index % 2 === 0 ? own.signal : shared.signal }))
@@ -614,85 +615,21 @@ t.test('abort storms leave nothing behind', async (t) => {
   await server.close()
 })
 
-t.test('a flood that nobody waits for, against a stalled server', async (t) => {
-  const server = await startScripted(async (peer) => (peer.index > 0 ? echo(peer) : peer.closed()))
-  const client = clientOf(server, { timeout: 1500, maxPending: 10_000 })
-  await client.connect()
-  const before = process.memoryUsage().rss
-  const counts = { overload: 0, socket: 0, other: 0 }
-  const calls = Array.from({ length: 100_000 }, (_, index) =>
-    client.get(`flood-${index}`).then(
-      () => void (counts.other += 1),
-      (error: unknown) => {
-        if (error instanceof MemcacheOverloadError && !error.sent) counts.overload += 1
-        else if (error instanceof MemcacheSocketError) counts.socket += 1
-        else counts.other += 1
-      },
-    ))
-  await Promise.all(calls)
-  t.same(counts, { overload: 90_000, socket: 10_000, other: 0 })
-  const grown = process.memoryUsage().rss - before
-  t.ok(grown < 600e6, `memory is bounded: ${Math.round(grown / 1e6)} MB`)
-  t.equal(await client.get('k'), 'of k', 'and then all is well')
-  const again = await Promise.all(Array.from({ length: 10_000 }, (_, index) => client.get(`k${index}`)))
+onEach('more calls than may wait', async (t, dialect) => {
+  const server = await opened.scripted(atFirst(dialect, (peer) => peer.closed()))
+  const client = opened.client(server, { driver: dialect.driver, timeout: SHORT, maxPending: 50 })
+  const results = await Promise.all(Array.from({ length: 200 }, (_, index) => outcome(client.get(`flood-${index}`))))
+  t.equal(results.filter(({ error }) => error instanceof MemcacheOverloadError && !error.sent).length, 150)
+  t.equal(results.filter(({ error }) => error instanceof MemcacheSocketError).length, 50)
+  const again = await Promise.all(Array.from({ length: 50 }, (_, index) => client.get(`k${index}`, PATIENT)))
   t.ok(again.every((value, index) => value === `of k${index}`), 'there is room for as many as before')
   await client.close()
   await server.close()
 })
 
-t.test('maxPendingBytes bounds what waits for a server that does not read', async (t) => {
-  const server = await startScripted(async (peer) => {
-    if (peer.index > 0) return echo(peer)
-    peer.socket.pause()
-    await peer.closed()
-  })
-  const client = clientOf(server, { timeout: 600, maxPendingBytes: 5_000_000 })
-  const value = Buffer.alloc(1_000_000)
-  const results = await Promise.all(Array.from({ length: 50 }, () => outcome(client.set('k', value))))
-  const overload = results.filter(({ error }) => error instanceof MemcacheOverloadError)
-  t.equal(overload.length, 46)
-  t.ok(overload.every(({ error }) => error?.sent === false))
-  t.ok(results.every(({ error, took }) => error instanceof MemcacheError && took < 600 + SLACK))
-  t.equal(await recovers(() => client.set('k', value)), true)
-  for (let round = 0; round < 10; round += 1) t.equal(await client.set('k', value), true, 'what was pending is not counted for ever')
-  await client.close()
-  await server.close()
-})
-
-t.test('a busy process does not take its own pauses for a silent server', async (t) => {
-  await t.test('replies that wait in the kernel', { skip: withoutMemcached }, async (t) => {
-    const server = await startMemcached()
-    const client = clientOf(server, { timeout: 200 })
-    await client.set('k', 'v'.repeat(1000))
-    // Without a pause between the rounds: what the first has left due is seen in the turn of the next.
-    for (let round = 0; round < 3; round += 1) {
-      const calls = Array.from({ length: 50 }, () => outcome(client.get('k')))
-      await new Promise((resolve) => process.nextTick(() => process.nextTick(resolve))) // written by now
-      block(450)
-      const results = await Promise.all(calls)
-      t.equal(results.filter(({ value }) => value === 'v'.repeat(1000)).length, 50, `round ${round}: the replies were there, nobody is late`)
-    }
-    await client.close()
-    await server.stop()
-  })
-
-  await t.test('a connection that stands in the kernel', { skip: withoutMemcached }, async (t) => {
-    const server = await startMemcached()
-    const client = clientOf(server, { timeout: 5000, connectTimeout: 200 })
-    const call = outcome(client.version())
-    await new Promise((resolve) => process.nextTick(() => process.nextTick(resolve))) // the attempt is under way
-    block(450)
-    const { value, error } = await call
-    t.equal(error, undefined, 'the connection was there in time')
-    t.type(value, 'string')
-    await client.close()
-    await server.stop()
-  })
-})
-
-t.test('close and connect, at awkward moments', async (t) => {
-  const server = await startScripted(echo)
-  const client = clientOf(server)
+onEach('close and connect, at awkward moments', async (t, dialect) => {
+  const server = await opened.scripted(speaking(dialect, echoed))
+  const client = opened.client(server, { driver: dialect.driver })
   const inFlight = [outcome(client.get('a')), outcome(client.connect())]
   await client.close()
   for (const { error } of await Promise.all(inFlight)) t.type(error, MemcacheClosedError)
@@ -712,7 +649,7 @@ t.test('close and connect, at awkward moments', async (t) => {
   t.type((await outcome(client.get('f'))).error, MemcacheClosedError)
   await client.close()
 
-  const busy = clientOf(server)
+  const busy = opened.client(server, { driver: dialect.driver })
   await busy.connect()
   const lost = outcome(busy.get('g'))
   await busy.connect({ reconnect: true })
@@ -723,18 +660,29 @@ t.test('close and connect, at awkward moments', async (t) => {
   await server.close()
 })
 
-t.test('the cause of a lost connection is what happened to it, not what was refused long before', async (t) => {
-  const server = await startScripted(async (peer) => {
-    if (peer.index > 0) return echo(peer)
-    await peer.request()
-    peer.send('CLIENT_ERROR no such thing\r\n')
-    await peer.request()
-    peer.send('END\r\n')
+onEach('close, with calls of every kind pending', async (t, dialect) => {
+  const server = await opened.scripted(atFirst(dialect, (peer) => peer.closed()))
+  const client = opened.client(server, { driver: dialect.driver })
+  await client.connect()
+  const pending = commandsOf(dialect).map(([, call]) => outcome(call(client)))
+  await eventually(() => server.received.length > 0, 'they are under way')
+  await client.close()
+  for (const { error } of await Promise.all(pending)) t.match(error, { code: 'ERR_MEMCACHE_CLOSED', sent: true })
+  await client.connect()
+  t.equal(await client.get('k'), 'of k', 'nothing of them is left')
+  await client.close()
+  await server.close()
+})
+
+onEach('the cause of a lost connection is what happened to it, not what was refused long before', async (t, dialect) => {
+  const server = await opened.scripted(atFirst(dialect, async (peer) => {
+    peer.send(dialect.said(await peer.request(), { trouble: 'no such thing' }))
+    peer.send(dialect.said(await peer.request(), [undefined]))
     await peer.request()
     peer.fin()
-  })
-  const client = clientOf(server)
-  t.equal((await failure(client.incr('k'))).code, 'ERR_MEMCACHE_CLIENT')
+  }))
+  const client = opened.client(server, { driver: dialect.driver })
+  t.equal((await failure(client.incr('k'))).code, 'ERR_MEMCACHE_SERVER')
   t.equal(await client.get('k'), undefined, 'the connection goes on')
   const lost = await failure(client.get('k'))
   t.equal((lost.cause as Error).cause, undefined, 'the refusal was followed by a right reply: it is not why the server closed')
@@ -742,19 +690,19 @@ t.test('the cause of a lost connection is what happened to it, not what was refu
   await server.close()
 })
 
-t.test('SIGSTOP and SIGKILL, on the real memcached', { skip: withoutMemcached }, async (t) => {
+onEach('SIGSTOP and SIGKILL, on the real memcached', async (t, { driver }) => {
   const server = await startMemcached()
-  const client = clientOf(server)
-  t.equal(await client.set('k', 'v'), true)
+  const client = opened.client(server, { driver, timeout: SHORT })
+  t.equal(await client.set('k', 'v', PATIENT), true)
   server.pause()
   const stopped = await Promise.all([outcome(client.get('k')), outcome(client.set('l', 1)), outcome(client.incr('m'))])
   for (const { error, took } of stopped) {
     t.ok(error instanceof MemcacheSocketError)
     t.equal(error?.sent, true)
-    t.ok(took < 400 + SLACK)
+    t.ok(took < SHORT + SLACK)
   }
   const still = await outcome(client.get('k'))
-  t.ok(still.error instanceof MemcacheSocketError && still.took < 400 + SLACK, 'and so it does on a new connection, which the kernel accepts')
+  t.ok(still.error instanceof MemcacheSocketError && still.took < SHORT + SLACK, 'and so it does on a new connection, which the kernel accepts')
   server.resume()
   t.equal(await recovers(() => client.get('k')), 'v')
   const killed = Promise.all(Array.from({ length: 100 }, () => outcome(client.get('k'))))
@@ -763,19 +711,19 @@ t.test('SIGSTOP and SIGKILL, on the real memcached', { skip: withoutMemcached },
   t.match(await failure(client.get('k')), { code: 'ERR_MEMCACHE_SOCKET', sent: false })
   const again = await startMemcached([], server.port)
   t.equal(await recovers(() => client.set('k', 'w')), true)
-  t.equal(await client.get('k'), 'w')
+  t.equal(await client.get('k', PATIENT), 'w')
   await client.close()
   await again.stop()
-})
+}, { skip: withoutMemcached })
 
-t.test('the switches of the embedded server', async (t) => {
+onEach('the switches of the embedded server', async (t, { driver }) => {
   const server = await startServer()
-  const client = clientOf(server)
-  await client.set('k', 'v')
+  const client = opened.client(server, { driver, timeout: SHORT })
+  await client.set('k', 'v', PATIENT)
   server.stall()
   t.type(await failure(client.get('k')), MemcacheTimeoutError)
   server.resume()
-  t.equal(await client.get('k'), 'v')
+  t.equal(await client.get('k', PATIENT), 'v')
   for (const reset of [true, false]) {
     server.stall()
     const lost = outcome(client.get('k'))
@@ -787,168 +735,23 @@ t.test('the switches of the embedded server', async (t) => {
   }
   server.garble('garbage\r\n')
   t.type(await failure(client.get('k')), MemcacheProtocolError)
-  t.equal(await client.get('k'), 'v')
+  t.equal(await client.get('k', PATIENT), 'v')
   server.delay(50)
-  t.equal(await client.get('k'), 'v')
+  t.equal(await client.get('k', PATIENT), 'v')
   server.delay(0)
-  server.closeAfterBytes(5)
-  t.match(await failure(client.get('k')), { code: 'ERR_MEMCACHE_SOCKET', sent: true, message: /in the middle of a reply/ })
-  t.equal(await client.get('k'), 'v')
+  let bytes = 1
+  for (let whole = false; !whole; bytes += 1) {
+    server.closeAfterBytes(bytes)
+    const { error, value } = await outcome(client.getMulti(['k', 'l', 'm']))
+    whole = error === undefined
+    if (whole) t.strictSame(value, new Map([['k', 'v']]), `${bytes} bytes are the whole reply`)
+    else if (!(error instanceof MemcacheSocketError && error.sent)) t.fail(`closed after ${bytes} bytes`, { error })
+    const next = await recovers(() => client.get('k'))
+    if (next !== 'v') t.equal(next, 'v', `after ${bytes} bytes`)
+  }
+  t.ok(bytes > 15, `closed after each of ${bytes} bytes`)
   await client.close()
   await server.close()
-})
-
-/** Numbers that look random and are the same in each run (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-/** Answers as memcached does, except that it cuts, delays, stalls, drips, answers twice and hangs up as it likes. */
-function nasty(next: () => number): (peer: Peer) => Promise<void> {
-  return async (peer) => {
-    for (;;) {
-      const request = await peer.request()
-      const [verb, ...words] = request.split('\r\n')[0]!.split(' ')
-      const value = (key: string): string => `VALUE ${key} 0 ${key.length * 3 + 2}\r\n${key}|${key}|${key}\r\n`
-      const reply =
-        verb === 'get' ? `${words.filter((key) => !key.startsWith('miss')).map(value).join('')}END\r\n`
-        : verb === 'set' ? (words[0]!.startsWith('full') ? 'NOT_STORED\r\n' : 'STORED\r\n')
-        : verb === 'incr' ? `${words[1]}\r\n`
-        : verb === 'delete' ? (words[0]!.startsWith('miss') ? 'NOT_FOUND\r\n' : 'DELETED\r\n')
-        : 'VERSION 1\r\n'
-      const chance = next()
-      const at = Math.floor(next() * reply.length)
-      if (chance < 0.01) return peer.reset()
-      if (chance < 0.02) return peer.fin()
-      if (chance < 0.03) {
-        peer.send(reply.slice(0, at))
-        return next() < 0.5 ? peer.fin() : peer.reset()
-      }
-      if (chance < 0.035) {
-        peer.send('SERVER_ERROR something\r\n')
-        continue
-      }
-      if (chance < 0.04) {
-        peer.send('bad line\r\n')
-        return peer.closed()
-      }
-      if (chance < 0.043) return peer.closed() // stalls
-      if (chance < 0.3) await peer.pieces([reply.slice(0, at), reply.slice(at)])
-      else if (chance < 0.35) {
-        await sleep(next() * 25)
-        peer.send(reply)
-      } else peer.send(reply)
-    }
-  }
-}
-
-t.test('a reply is never given to another request', async (t) => {
-  for (const seed of [1, 2, 3]) {
-    const next = random(seed)
-    const server = await startScripted(nasty(random(seed + 100)))
-    const client = clientOf(server, { timeout: 120 })
-    const wrong: unknown[] = []
-    let right = 0
-    let failed = 0
-    const check = async (call: Promise<unknown>, expected: unknown): Promise<void> => {
-      const { value, error, took } = await outcome(call)
-      if (took > 120 + SLACK) wrong.push({ took })
-      if (error !== undefined) {
-        failed += 1
-        if (!(error instanceof MemcacheError || (error as Error).name === 'AbortError')) wrong.push(error)
-      } else if (JSON.stringify(value) === JSON.stringify(expected)) right += 1
-      else wrong.push({ value, expected })
-    }
-    const of = (key: string): string => `${key}|${key}|${key}`
-    let nonce = 0
-    const worker = async (): Promise<void> => {
-      for (let round = 0; round < 100; round += 1) {
-        nonce += 1
-        const key = `key-${nonce}`
-        const controller = new AbortController()
-        const options = { ...(next() < 0.1 ? { timeout: 1 + Math.floor(next() * 20) } : {}), ...(next() < 0.1 ? { signal: controller.signal } : {}) }
-        const kind = next()
-        const calls =
-          kind < 0.4 ? [check(client.get(key, options), of(key))]
-          : kind < 0.5 ? [check(client.get(`miss-${key}`, options), undefined)]
-          : kind < 0.6 ? [check(client.getMulti([key, `miss-${key}`, `b${key}`], options).then((map) => [...map]), [[key, of(key)], [`b${key}`, of(`b${key}`)]])]
-          : kind < 0.7 ? [check(client.set(key, 'v'.repeat(next() * 6000), options), true), check(client.set(`full-${key}`, 'v', options), false)]
-          : kind < 0.8 ? [check(client.incr(key, nonce, options), nonce)]
-          : kind < 0.9 ? [check(client.delete(`miss-${key}`, options), false), check(client.delete(key, options), true)]
-          : [check(client.version(options), '1')]
-        const abortAt = next()
-        if (abortAt < 0.3) controller.abort()
-        else if (abortAt < 0.6) setImmediate(() => controller.abort())
-        else setTimeout(() => controller.abort(), 5)
-        if (next() < 0.003) void client.connect({ reconnect: true }).catch(() => {})
-        await Promise.all(calls)
-        if (failed > 0 && next() < 0.3) await sleep(next() * 10)
-      }
-    }
-    await Promise.all(Array.from({ length: 12 }, worker))
-    t.same(wrong, [], `seed ${seed}`)
-    t.ok(right > 200 && failed > 20, `seed ${seed}: ${right} right, ${failed} failed, ${server.peers.length} connections`)
-    await client.close()
-    await server.close()
-  }
-})
-
-t.test('the same, on the real memcached behind a proxy that kills', { skip: withoutMemcached }, async (t) => {
-  const memcached = await startMemcached()
-  const next = random(7)
-  const { connect } = await import('node:net')
-  const proxy = createServer((front) => {
-    const back = connect(memcached.port, '127.0.0.1')
-    front.setNoDelay(true)
-    const end = (): void => {
-      front.destroy()
-      back.destroy()
-    }
-    let budget = 2000 + next() * 60_000
-    back.on('data', (chunk: Buffer) => {
-      budget -= chunk.length
-      if (budget > 0) return void front.write(chunk)
-      front.write(chunk.subarray(0, Math.floor(next() * chunk.length)), () => (next() < 0.5 ? front.resetAndDestroy() : front.end()))
-      back.destroy()
-    })
-    front.on('data', (chunk) => back.write(chunk))
-    for (const socket of [front, back]) socket.on('error', end).on('close', end)
-  })
-  const client = clientOf({ port: await listening(proxy, 0) }, { timeout: 2000 })
-  const wrong: unknown[] = []
-  let right = 0
-  let lost = 0
-  const worker = async (id: number): Promise<void> => {
-    for (let round = 0; round < 120; round += 1) {
-      const key = `w${id}-${round % 10}`
-      const value = `${key}:${round}:`.padEnd(Math.floor(next() * 400), '.')
-      const stored = await outcome(client.set(key, value))
-      if (stored.error !== undefined) {
-        lost += 1
-        if (!(stored.error instanceof MemcacheSocketError)) wrong.push(stored.error)
-        await sleep(5)
-        continue
-      }
-      const found = await outcome(client.get(key))
-      if (found.error !== undefined) {
-        lost += 1
-        await sleep(5)
-      } else if (found.value === value) right += 1
-      else wrong.push({ key, value, found: found.value })
-    }
-  }
-  await Promise.all(Array.from({ length: 10 }, (_, id) => worker(id)))
-  t.same(wrong, [])
-  t.ok(right > 300 && lost > 3, `${right} right, ${lost} lost`)
-  await client.close()
-  await new Promise((resolve) => proxy.close(resolve))
-  await memcached.stop()
 })
 
 t.test('nothing was left unhandled, nothing was warned of', async (t) => {

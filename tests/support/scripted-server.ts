@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { createServer, type Server, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { OPCODES, packetEnd, REQUEST } from './packets.ts'
 import { listening } from './servers.ts'
 
 /**
@@ -23,7 +24,8 @@ export class Peer {
   received = ''
   /** The client has sent FIN or RST, or the script has ended the connection. */
   gone = false
-  #read = 0
+  /** What of it is no whole request yet. */
+  #unread = ''
   #wake: (() => void)[] = []
 
   constructor(index: number, socket: Socket) {
@@ -33,6 +35,7 @@ export class Peer {
     socket.setEncoding('latin1')
     socket.on('data', (text: string) => {
       this.received += text
+      this.#unread += text
       this.#notify()
     })
     const end = (): void => {
@@ -42,16 +45,18 @@ export class Peer {
     socket.on('end', end).on('close', end).on('error', end)
   }
 
-  /** The next whole request: a line with its CRLF, and the data of a storage command with it. Ends the script when the client goes. */
+  /** The next whole request, in whatever protocol. Ends the script when the client goes. */
   async request(): Promise<string> {
-    const line = await this.#take(() => {
-      const end = this.received.indexOf('\r\n', this.#read)
-      return end === -1 ? undefined : end + 2
-    })
-    if (!/^(?:set|add|replace|append|prepend|cas) /.test(line)) return line
-    const length = Number(line.trimEnd().split(' ')[4]) + 2
-    const from = this.#read
-    return line + (await this.#take(() => (this.received.length >= from + length ? from + length : undefined)))
+    for (;;) {
+      const end = requestEnd(this.#unread)
+      if (end !== undefined) {
+        const request = this.#unread.slice(0, end)
+        this.#unread = this.#unread.slice(end)
+        return request
+      }
+      if (this.gone) throw new Gone()
+      await this.#more()
+    }
   }
 
   /** Waits until the client has closed the connection. */
@@ -87,19 +92,6 @@ export class Peer {
     this.socket.resetAndDestroy()
   }
 
-  async #take(end: () => number | undefined): Promise<string> {
-    for (;;) {
-      const to = end()
-      if (to !== undefined) {
-        const text = this.received.slice(this.#read, to)
-        this.#read = to
-        return text
-      }
-      if (this.gone) throw new Gone()
-      await this.#more()
-    }
-  }
-
   #more(): Promise<void> {
     return new Promise((resolve) => this.#wake.push(resolve))
   }
@@ -107,6 +99,31 @@ export class Peer {
   #notify(): void {
     for (const wake of this.#wake.splice(0)) wake()
   }
+}
+
+/**
+ * Where the first request ends; `undefined` while it is not whole. A storage command's data belong to it, and to what is
+ * quiet belongs all up to the first that is answered in any case.
+ */
+function requestEnd(bytes: string): number | undefined {
+  for (let start = 0; ; ) {
+    const binary = bytes.charCodeAt(start) === REQUEST
+    const end = binary ? packetEnd(bytes, start) : commandEnd(bytes, start)
+    if (end === undefined) return undefined
+    const quiet = binary ? bytes.charCodeAt(start + 1) === OPCODES.getkq : bytes.startsWith('mg ', start) && bytes.startsWith(' q\r\n', end - 4)
+    if (!quiet) return end
+    start = end
+  }
+}
+
+/** Where a line with its CRLF ends, and the data of a storage command with it. */
+function commandEnd(bytes: string, start: number): number | undefined {
+  const newline = bytes.indexOf('\r\n', start)
+  if (newline === -1) return undefined
+  const words = bytes.slice(start, newline).split(' ')
+  const length = /^(?:set|add|replace|append|prepend|cas)$/.test(words[0] ?? '') ? words[4] : words[0] === 'ms' ? words[2] : undefined
+  const end = newline + 2 + (length === undefined ? 0 : Number(length) + 2)
+  return bytes.length < end ? undefined : end
 }
 
 /** A running scripted server. */
