@@ -12,13 +12,18 @@ const FLOAT = /^-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf|nan)$/
 /** What stands behind INT: also how booleans were written before protocol 2. */
 export function integerOf(line: Buffer): number | bigint | boolean {
   const text = line.toString('latin1')
-  if (text === '00' || text === '01') return text === '01'
-  return decodeInteger(line)
+  return text === '00' || text === '01' ? text === '01' : digitsOf(line)
 }
 
 /** What stands behind LONG: digits, and an L. */
 export function longOf(line: Buffer): number | bigint {
-  return decodeInteger(line.at(-1) === 0x4c ? line.subarray(0, -1) : line)
+  return digitsOf(line.at(-1) === 0x4c ? line.subarray(0, -1) : line)
+}
+
+/** Python takes a zero in front for octal. */
+function digitsOf(line: Buffer): number | bigint {
+  if (!/^(?:0|-?[1-9]\d*)$/.test(line.toString('latin1'))) throw new MemcacheValueError('the pickle has an integer that is none')
+  return decodeInteger(line)
 }
 
 /** What stands behind FLOAT. */
