@@ -126,7 +126,7 @@ void t.test('what Python does not write is refused', async (t) => {
     ['2.', /stack/], ['q\0.', /stack/], ['h\0.', /refers to its value 0/], ['gx\n.', /no number/], ['g12345678901\n.', /no number/], ['\x94.', /stack/], ['R.', /stack/], ['NR.', /stack/],
     ['}(Nu.', /without a value/], ['(Nd.', /without a value/], ['](NNu.', /no dict/], ['](N\x90.', /no set/], ['}NNs', /follow/], ['}}Ns.', /dict as a key/],
     ['\x8f(}\x90.', /dict as a key or in a set/],
-    ['I1x\n.', /number/], ['I\n.', /none/], ['I 1\n.', /none/], ['I1 \n.', /none/], ['I+1\n.', /none/], ['I057\n.', /none/], ['I-0\n.', /none/], ['I1', /too early/], ['Lx\n.', /none/], [`I${'9'.repeat(10_001)}\n.`, /bytes long/], ['F1e\n.', /none/], ['F\n.', /none/], ['F0x10\n.', /none/],
+    ['I1x\n.', /none/], ['I\n.', /none/], ['I 1\n.', /none/], ['I1 \n.', /none/], ['I+1\n.', /none/], ['I057\n.', /none/], ['I-0\n.', /none/], ['I1', /too early/], ['Lx\n.', /none/], [`I${'9'.repeat(10_001)}\n.`, /bytes long/], ['F1e\n.', /none/], ['F\n.', /none/], ['F0x10\n.', /none/],
     ['F1_0\n.', /none/], ["S'a\n.", /quotes/], ['Sa\n.', /quotes/], ["S'\n.", /quotes/], ["S'\\q'\n.", /\\\\q/], ["S'\\x1'\n.", /Python does not write/], ["S'\\'\n.", /Python does not write/],
     ['Va\\b\n.', /Python does not write/], ['V\\U00110000\n.', /Python does not write/], ['V\\ud800\n.', /surrogate/], ['X\x03\0\0\0\xed\xa0\x80.', /surrogate/], ['\x8c\x01\xff.', /UTF-8/],
     ['c_codecs\nencode\nNX\x06\0\0\0latin1\x86R.', /bytes/], ['c_codecs\nencode\nX\x01\0\0\0aX\x05\0\0\0utf-8\x86R.', /bytes/], ['c_codecs\nencode\nX\x02\0\0\0\xc4\x80X\x06\0\0\0latin1\x86R.', /bytes/],
@@ -162,31 +162,33 @@ void t.test('a pickle that is cut anywhere is refused', async (t) => {
   }
 })
 
-void t.test('what is bent is read as something or refused', async () => {
-  fc.assert(fc.property(bentPickles, (bytes) => void attempt(bytes)), { numRuns: 20_000, seed: 4 })
+void t.test('what is bent is read as something or refused', async (t) => {
+  let refused = 0
+  fc.assert(fc.property(bentPickles, (bytes) => void (refused += Number(attempt(bytes) instanceof MemcacheValueError))), { numRuns: 20_000, seed: 4 })
   fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void attempt(Buffer.from(bytes))), { numRuns: 20_000, seed: 4 })
+  t.ok(refused > 15_000 && refused < 20_000, `${refused} of 20,000 were refused`)
 })
 
 void t.test('hostile pickles take no more time and memory than long ones', async (t) => {
-  const million = 1_000_000
+  const many = 300_000
   const codes = (text: string): Buffer => Buffer.from(text, 'latin1')
-  const nested = attempt(codes(`${']'.repeat(million)}${'a'.repeat(million - 1)}.`))
+  const nested = attempt(codes(`${']'.repeat(many)}${'a'.repeat(many - 1)}.`))
   let depth = 0
   for (let level: unknown = nested; Array.isArray(level); level = level[0]) depth += 1
-  t.equal(depth, million, 'deeper than any stack')
+  t.equal(depth, many, 'deeper than any stack')
   const hostile: readonly (readonly [string, Buffer, RegExp | undefined])[] = [
-    ['tuples in tuples', codes(`)${'\x85'.repeat(million)}.`), undefined],
-    ['dicts in dicts', codes(`${'}K\x01'.repeat(million)}N${'s'.repeat(million)}.`), undefined],
-    ['marks', codes(`${'('.repeat(million)}`), /follow/],
-    ['empty sets', codes(`(${'\x8f'.repeat(million)}l.`), undefined],
-    ['the same again and again', codes(`(${'N\x94'.repeat(million)}l.`), undefined],
-    ['too many objects', codes(`(${']'.repeat(5 * million)}l.`), /more than 2000000 objects/],
+    ['tuples in tuples', codes(`)${'\x85'.repeat(many)}.`), undefined],
+    ['dicts in dicts', codes(`${'}K\x01'.repeat(many)}N${'s'.repeat(many)}.`), undefined],
+    ['marks', codes(`${'('.repeat(many)}`), /follow/],
+    ['empty sets', codes(`(${'\x8f'.repeat(many)}l.`), undefined],
+    ['the same again and again', codes(`(${'N\x94'.repeat(many)}l.`), undefined],
+    ['too many objects', codes(`(${']'.repeat(2_100_000)}l.`), /more than 2000000 objects/],
     ['one list made into many sets', codes(`c__builtin__\nset\nq\0](${'K\x01'.repeat(100_000)}eq\x010(${'h\0h\x01\x85R'.repeat(100_000)}l.`), /can be in it/],
     ['one text made into much', codes(`c_codecs\nencode\nq\0X\xa0\x86\x01\0${'a'.repeat(100_000)}q\x01X\x06\0\0\0latin1q\x02(${'h\0h\x01h\x02\x86R'.repeat(100_000)}l.`), /can be in it/],
     ['one bytearray made into many', codes(`c__builtin__\nbytearray\nq\0B\xa0\x86\x01\0${'a'.repeat(100_000)}q\x01(${'h\0h\x01\x85R'.repeat(100_000)}l.`), /can be in it/],
-    ['a long integer', Buffer.concat([codes('\x8b\x80\x96\x98\0'), Buffer.alloc(10 * million, 0x7f), codes('.')]), undefined],
-    ['many digits', codes(`L${'9'.repeat(million)}L\n.`), /bytes long/],
-    ['a line without an end', codes(`I${'9'.repeat(million)}`), /too early/],
+    ['a long integer', Buffer.concat([codes('\x8b\x80\x96\x98\0'), Buffer.alloc(10_000_000, 0x7f), codes('.')]), undefined],
+    ['many digits', codes(`L${'9'.repeat(1_000_000)}L\n.`), /bytes long/],
+    ['a line without an end', codes(`I${'9'.repeat(1_000_000)}`), /too early/],
     ['one escape after the other', codes(`V${'\\u0041'.repeat(200_000)}\n.`), undefined],
   ]
   for (const [what, bytes, message] of hostile) {
