@@ -158,6 +158,11 @@ void t.test('a connection that the library has lost', async (t) => {
   library.asked[2]?.answer({ value: Buffer.from('right'), flags: 0 })
   t.equal(await next, 'right')
   t.equal(causes.length, 1)
+
+  const unsent = failure(client.get('d'))
+  library.lost[1]?.(reset)
+  t.match(await unsent, { name: 'MemcacheSocketError', sent: false })
+  t.equal(library.asked.length, 3, 'a library that has lost its connection is not asked')
 })
 
 void t.test('what was answered before the connection was lost is answered', async (t) => {
