@@ -1,7 +1,10 @@
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { startServer, type ServerOptions, type TestServer } from '../lib/testing/index.ts'
+import { startQueueProcess } from './support/queue-process.ts'
 import { RawConnection, waitFor } from './support/raw-connection.ts'
 
 /** The embedded server as a queue server: what was recorded of kestrel, darner, siberite and memcacheq, and what follows from it. */
@@ -477,4 +480,58 @@ t.test('memcacheq', async (t) => {
   ])
   const larger = await start(t, 'memcacheq', { maxItemSize: 65536 })
   await converse(t, larger, [[set('q', 'x'.repeat(60000)), stored(1)]])
+})
+
+t.test('a journal', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'ermc-journal-'))
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  await t.rejects(startServer({ dialect: 'darner', journal: join(directory, 'no', 'such') }), { code: 'ENOENT' })
+  for (const dialect of ['kestrel', 'darner', 'siberite', 'memcacheq'] as const) {
+    const journal = join(directory, dialect)
+    {
+      await using server = await startServer({ dialect, journal })
+      await converse(t, server, [
+        [set('q', 'a', 'b\r\n- q 1\n', 'c', 'd') + set('gone', 'x'), stored(5)],
+        ['get q\r\n', item('q', 'a')],
+      ])
+      if (dialect !== 'memcacheq') {
+        await converse(t, server, [['get q/open\r\nget q/close/open\r\n', item('q', 'b\r\n- q 1\n') + item('q', 'c')]])
+        await converse(t, server, [['flush gone\r\n', END]])
+      } else {
+        await converse(t, server, [['get q\r\nget gone\r\n', item('q', 'b\r\n- q 1\n') + item('gone', 'x')]])
+      }
+      await t.rejects(startServer({ dialect, journal, port: server.port }), { code: 'EADDRINUSE' })
+    }
+    writeFileSync(journal, '+ q 7 0 0 Infinity 100\nwhat a killed process has not written to its end', { flag: 'a' })
+    {
+      await using server = await startServer({ dialect, journal })
+      await converse(t, server, [
+        ['get q\r\n', item('q', 'c')],
+        [set('q', 'e'), stored(1)],
+        ['get q\r\nget q\r\nget q\r\nget gone\r\n', item('q', 'd') + item('q', 'e') + END + END],
+        [set('r', 'f'), stored(1)],
+      ])
+      server.clear()
+    }
+    t.equal(readFileSync(journal, 'latin1').endsWith('! r\n'), true)
+    await using server = await startServer({ dialect, journal })
+    await converse(t, server, [['get q\r\nget r\r\n', END + END]])
+    t.equal(readFileSync(journal, 'latin1'), '', 'what is gone is not kept')
+  }
+})
+
+t.test('what a server keeps whose process is killed', async (t) => {
+  await using server = await startQueueProcess({ dialect: 'darner' })
+  const one = new RawConnection(server)
+  t.ok(await one.ask(set('q', 'a', 'b', 'c') + 'get q\r\nget q/open\r\n', stored(3) + item('q', 'a') + item('q', 'b')))
+  await server.kill()
+  await one.closed
+  await server.restart()
+  const other = new RawConnection(server)
+  t.ok(await other.ask('get q/open\r\nget q/close/open\r\nget q/close/open\r\n', item('q', 'b') + item('q', 'c') + END))
+  await server.restart()
+  await other.closed
+  const last = new RawConnection(server)
+  t.ok(await last.ask('get q\r\n', END))
+  last.socket.destroy()
 })

@@ -1,6 +1,6 @@
 /// <reference types="node" preserve="true" />
 
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
 import type { QueueItem } from './queue.ts'
 
 const LF = 0x0a
@@ -26,7 +26,9 @@ export class QueueJournal {
 
   constructor(path: string) {
     this.kept = existsSync(path) ? keptIn(readFileSync(path)) : []
-    writeFileSync(path, Buffer.concat(this.kept.map(({ name, item }) => added(name, item))))
+    // In the old file's place at once: at no time is a killed process without either.
+    writeFileSync(`${path}.new`, Buffer.concat(this.kept.map(({ name, item }) => added(name, item))))
+    renameSync(`${path}.new`, path)
     this.#file = openSync(path, 'a')
   }
 

@@ -20,13 +20,10 @@ export class QueueStore {
   #queues = new Map<string, Queue>()
   #closed = false
 
-  /** `now` is in milliseconds since the epoch. What the journal has is there again. */
-  constructor(now: () => number, journal?: QueueJournal) {
+  /** `now` is in milliseconds since the epoch. */
+  constructor(now: () => number) {
     this.#now = now
     this.startedAt = now()
-    for (const { name, item } of journal?.kept ?? []) this.queue(name).restore(item)
-    this.#journal = journal
-    for (const queue of this.all) queue.journal = journal
   }
 
   /** In the order in which they were made. */
@@ -70,10 +67,24 @@ export class QueueStore {
     Object.assign(this.counters, COUNTERS)
   }
 
+  /** What the journal has is there again, and what comes is kept in it. */
+  keepIn(journal: QueueJournal): void {
+    for (const { name, item } of journal.kept) this.queue(name).restore(item)
+    this.#journal = journal
+    for (const queue of this.all) queue.journal = journal
+  }
+
   /** Wakes all who wait, in vain. */
   close(): void {
     this.#closed = true
     for (const queue of this.all) queue.wakeAll()
+  }
+
+  /** Nothing is kept any more. */
+  closeJournal(): void {
+    for (const queue of this.all) queue.journal = undefined
+    this.#journal?.close()
+    this.#journal = undefined
   }
 
   #make(name: string): Queue {

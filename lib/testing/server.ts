@@ -63,7 +63,12 @@ export interface TestServer extends AsyncDisposable {
  */
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
   const server = new EmbeddedServer(settingsFrom(options), openSession)
-  await server.listen()
+  try {
+    await server.listen()
+  } catch (error) {
+    await server.close()
+    throw error
+  }
   return server
 }
 
@@ -77,20 +82,18 @@ class EmbeddedServer implements TestServer {
   #faults = new Faults()
   #connections = new Set<Connection>()
   #engine: Engine
-  #journal: QueueJournal | undefined
   #openSession: SessionFactory
   #nextId = FIRST_CONNECTION_ID
   #closing: Promise<void> | undefined
 
   constructor(settings: Settings, openSession: SessionFactory) {
     this.#settings = settings
-    this.#journal = settings.journal === undefined ? undefined : new QueueJournal(settings.journal)
     this.#openSession = openSession
     this.#engine = {
       settings,
       store: new ItemStore(settings),
       prefixes: new PrefixCounters(),
-      queues: new QueueStore(settings.now, this.#journal),
+      queues: new QueueStore(settings.now),
       peers: this.#connections,
       shutdown: () => { void this.close() },
       crash: () => { this.dropConnections() }
@@ -121,14 +124,11 @@ class EmbeddedServer implements TestServer {
   }
 
   async listen(): Promise<void> {
-    const { host, port, path } = this.#settings
+    const { host, port, path, journal } = this.#settings
     this.#listener.listen(path === undefined ? { host, port } : { path })
-    try {
-      await once(this.#listener, 'listening')
-    } catch (error) {
-      this.#journal?.close()
-      throw error
-    }
+    await once(this.#listener, 'listening')
+    // Not before: as long as another server listens, the journal is that one's.
+    if (journal !== undefined) this.#engine.queues.keepIn(new QueueJournal(journal))
     const address = this.#listener.address()
     if (typeof address === 'object' && address !== null) this.#settings.port = address.port
     // Failing to accept one connection, for want of file descriptors, must not end the process.
@@ -180,7 +180,7 @@ class EmbeddedServer implements TestServer {
     this.#engine.queues.close()
     this.dropConnections()
     await Promise.all([stopped, ...closed])
-    this.#journal?.close()
+    this.#engine.queues.closeJournal()
   }
 
   #accept(socket: Socket): void {
