@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { MemcacheValueError } from '../lib/errors.ts'
 import { show } from '../lib/show.ts'
+import { Dict } from './pickle-dict.ts'
 import { dateOf, dateTimeOf, timeOf } from './pickle-time-states.ts'
 import { PythonTimeDelta } from './pickle-times.ts'
 
@@ -53,6 +54,7 @@ const table: { readonly [name: string]: Callable['call'] } = {
   'builtins.frozenset': setOf,
   'builtins.bytes': (args) => (args.length === 0 ? Buffer.alloc(0) : unexpected('bytes')),
   'builtins.bytearray': bytearrayOf,
+  'collections.OrderedDict': orderedDictOf,
   '_codecs.encode': (args, spend) => encoded(args, 'latin1', spend),
   'datetime.datetime': ([state, zone]) => dateTimeOf(stateOf(state), offsetOf(zone)),
   'datetime.date': ([state]) => dateOf(stateOf(state)),
@@ -86,6 +88,18 @@ function setOf([list, ...rest]: readonly unknown[], spend: Spend): Set<unknown> 
   if (!Array.isArray(list) || rest.length > 0) return unexpected('set')
   spend(list.length)
   return new Set(list)
+}
+
+/** Empty, to be filled then; Python 2 gives it a list of pairs. */
+function orderedDictOf([pairs = [], ...rest]: readonly unknown[], spend: Spend): Dict {
+  const dict = new Dict(true)
+  if (!Array.isArray(pairs) || rest.length > 0) return unexpected('OrderedDict')
+  spend(pairs.length)
+  for (const pair of pairs as unknown[]) {
+    if (!Array.isArray(pair) || pair.length !== 2) return unexpected('OrderedDict')
+    dict.add(pair)
+  }
+  return dict
 }
 
 /** Of bytes; Python 2 has text instead. */

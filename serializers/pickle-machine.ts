@@ -3,15 +3,8 @@ import { Buffer } from 'node:buffer'
 import { MemcacheValueError } from '../lib/errors.ts'
 import type { ByteInput } from './byte-input.ts'
 import { Callable } from './pickle-callables.ts'
+import { Dict } from './pickle-dict.ts'
 import { MOST_OBJECTS } from './plain-data.ts'
-
-/** A dict while its items may still come: only then is it known whether all of its keys are strings. */
-export class Dict {
-  /** Keys and values in turn. */
-  readonly items: unknown[] = []
-  /** What it becomes. */
-  result: Record<string, unknown> | Map<unknown, unknown> | undefined
-}
 
 /** Python's unpickler: a stack, marks in it, and a memo of what may be named again. */
 export class PickleMachine {
@@ -128,8 +121,7 @@ export class PickleMachine {
   setItems(items: readonly unknown[]): void {
     const dict = this.top()
     if (!(dict instanceof Dict)) throw new MemcacheValueError('the pickle sets an item of what is no dict')
-    if (items.length % 2 !== 0) throw new MemcacheValueError('the pickle has a key without a value')
-    for (const item of items) dict.items.push(item)
+    dict.add(items)
   }
 
   /** Calls what was pushed before the last, with the last as its arguments. */

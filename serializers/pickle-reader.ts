@@ -4,7 +4,8 @@ import { MemcacheValueError } from '../lib/errors.ts'
 import { decodeString } from '../lib/plain-values.ts'
 import { ByteInput } from './byte-input.ts'
 import { callableOf, Part } from './pickle-callables.ts'
-import { Dict, PickleMachine } from './pickle-machine.ts'
+import { Dict } from './pickle-dict.ts'
+import { PickleMachine } from './pickle-machine.ts'
 import { op } from './pickle-opcodes.ts'
 import { floatOf, integerOf, longOf, quotedOf, unicodeOf } from './pickle-text.ts'
 import { setOwn } from './plain-data.ts'
@@ -186,7 +187,7 @@ function settled(root: unknown): unknown {
     if (value instanceof Part) return refuse(`${value.name} by itself`)
     if (value instanceof Dict) {
       if (value.result === undefined) todo.push(value)
-      return (value.result ??= value.items.every((item, index) => index % 2 === 1 || typeof item === 'string') ? {} : new Map())
+      return (value.result ??= value.isNamed() ? {} : new Map())
     }
     if ((Array.isArray(value) || value instanceof Set) && !seen.has(value)) {
       seen.add(value)

@@ -183,12 +183,12 @@ class PickleWriter {
     for (const [index, item] of items.entries()) this.#path.into(index, () => this.#write(item, role))
   }
 
+  /** A Map whose keys could be those of an object is an OrderedDict, so that it stays a Map. */
   #dict(object: object): void {
     const entries = object instanceof Map ? [...(object as Map<unknown, unknown>)] : propertiesOf(object)
-    if (object instanceof Map && entries.every(([key]) => typeof key === 'string')) {
-      this.#path.refuse('a Map without a key that is no string, since it is read as an object')
-    }
-    this.#out.uint8(op.EMPTY_DICT)
+    const ordered = object instanceof Map && entries.every(([key]) => typeof key === 'string')
+    if (ordered) this.#call('collections', 'OrderedDict', () => {}, op.EMPTY_TUPLE)
+    else this.#out.uint8(op.EMPTY_DICT)
     this.#remember('value', object)
     this.#out.uint8(op.MARK)
     for (const [index, [key, value]] of entries.entries()) {

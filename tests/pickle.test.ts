@@ -56,6 +56,7 @@ void t.test('each of Python\'s types has one in JavaScript', async (t) => {
     ['}(U\x01aK\x01U\x09__proto__K\x02u.', JSON.parse('{"a":1,"__proto__":2}')],
     ['}(K\x01U\x01aU\x01bK\x02u.', new Map<unknown, unknown>([[1, 'a'], ['b', 2]])],
     ['}(NNK\x01K\x01u.', new Map<unknown, unknown>([[null, null], [1, 1]])],
+    ['ccollections\nOrderedDict\n)R(U\x01bK\x01U\x01aK\x02u.', new Map([['b', 1], ['a', 2]])], ['ccollections\nOrderedDict\n](](U\x01bK\x01ee\x85R.', new Map([['b', 1]])],
     ['c__builtin__\nset\n](K\x01K\x02e\x85R.', new Set([1, 2])], ['\x8f(K\x01\x90.', new Set([1])], ['(K\x01\x91.', new Set([1])],
     ['c_codecs\nencode\nX\x03\0\0\0a\xc3\xbfX\x06\0\0\0latin1\x86R.', Buffer.from([97, 255])],
     ['cdatetime\ndatetime\nC\x0a\x07\xe8\x02\x1d\x17\x3b\x3a\x01\xe0\x78\x85R.', new Date('2024-02-29T23:59:58.123Z')],
@@ -106,7 +107,7 @@ void t.test('nothing that is named is built or called; the message says its name
     ['cbuiltins\nset.__class__\n.', /"builtins\.set\.__class__"/], ['cBuiltins\nset\n.', /"Builtins\.set"/], ['c\nset\n.', /"\.set"/],
     ['cbuiltins.set\n\n.', /"builtins\.set\."/], ['c__proto__\nconstructor\n.', /"__proto__\.constructor"/],
     ['ccopy_reg\n_reconstructor\n(c__main__\nPoint\nc__builtin__\nobject\nNtR.', /"__main__\.Point"/], ['(iapp.models\nUser\n.', /"app\.models\.User"/],
-    ['cdecimal\nDecimal\n(S"1"\ntR.', /"decimal\.Decimal"/], ['ccollections\nOrderedDict\n)R.', /"collections\.OrderedDict"/], ['c__builtin__\ncomplex\n.', /complex/],
+    ['cdecimal\nDecimal\n(S"1"\ntR.', /"decimal\.Decimal"/], ['ccollections\ndefaultdict\n)R.', /"collections\.defaultdict"/], ['c__builtin__\ncomplex\n.', /complex/],
     ['(i__builtin__\nset\n.', /an instance of builtins\.set/], ['(c__builtin__\nset\no.', /an instance/], ['c__builtin__\nset\n)\x81.', /an instance/],
     ['c__builtin__\nset\n)}\x92.', /an instance/], ['}}b.', /state/], ['\x82\x05.', /extension 5/], ['\x83\x05\x01.', /extension 261/], ['\x84\x05\0\0\0.', /extension 5/],
     ['P1\n.', /outside/], ['NQ.', /outside/], ['\x97.', /buffer/], ['C\x01a\x98.', /buffer/],
@@ -130,7 +131,7 @@ void t.test('what Python does not write is refused', async (t) => {
     ['F1_0\n.', /none/], ["S'a\n.", /quotes/], ['Sa\n.', /quotes/], ["S'\n.", /quotes/], ["S'\\q'\n.", /\\\\q/], ["S'\\x1'\n.", /Python does not write/], ["S'\\'\n.", /Python does not write/],
     ['Va\\b\n.', /Python does not write/], ['V\\U00110000\n.', /Python does not write/], ['V\\ud800\n.', /surrogate/], ['X\x03\0\0\0\xed\xa0\x80.', /surrogate/], ['\x8c\x01\xff.', /UTF-8/],
     ['c_codecs\nencode\nNX\x06\0\0\0latin1\x86R.', /bytes/], ['c_codecs\nencode\nX\x01\0\0\0aX\x05\0\0\0utf-8\x86R.', /bytes/], ['c_codecs\nencode\nX\x02\0\0\0\xc4\x80X\x06\0\0\0latin1\x86R.', /bytes/],
-    ['c__builtin__\nbytes\nK\x05\x85R.', /bytes/], ['c__builtin__\nbytearray\nK\x05\x85R.', /bytes/], ['c__builtin__\nset\nK\x05\x85R.', /set/], ['c__builtin__\nset\n]]\x86R.', /set/],
+    ['c__builtin__\nbytes\nK\x05\x85R.', /bytes/], ['c__builtin__\nbytearray\nK\x05\x85R.', /bytes/], ['c__builtin__\nset\nK\x05\x85R.', /set/], ['c__builtin__\nset\n]]\x86R.', /set/], ['ccollections\nOrderedDict\nK\x01\x85R.', /OrderedDict/], ['ccollections\nOrderedDict\n](]e\x85R.', /OrderedDict/],
     [date('\x07\xe8\x02\x1e'), /day/], [date('\x07\xe7\x02\x1d'), /day/], [date('\x07\xe8\x0d\x01'), /month/], [date('\0\0\x01\x01'), /year/], [date('\x27\x10\x01\x01'), /year/], [date('abc'), /3 bytes/],
     ['cdatetime\ndate\n)R.', /date or time/], ['cdatetime\ntime\nC\x06\x18\0\0\0\0\0\x85R.', /hour/], ['cdatetime\ntime\nC\x06\x01\0\0\x0f\x42\x40\x85R.', /microsecond/],
     ['cdatetime\ntime\nC\x06\0\0\0\0\0\0N\x86R.', /datetime/], ['cdatetime\ntimedelta\nNNN\x87R.', /days/],
@@ -247,7 +248,7 @@ void t.test('anything that is written comes back as it was', async (t) => {
     value: fc.oneof({ maxDepth: 4, withCrossShrink: true }, leaf, tie('array'), tie('object'), tie('map'), tie('set')),
     array: fc.array(tie('value'), { maxLength: 5 }),
     object: fc.dictionary(fc.oneof(fc.string(), fc.constant('__proto__')), tie('value'), { maxKeys: 5, noNullPrototype: true }),
-    map: fc.array(fc.tuple(key, tie('value')), { maxLength: 5 }).map((entries) => new Map([[0.5, null], ...entries])),
+    map: fc.array(fc.tuple(key, tie('value')), { maxLength: 5 }).map((entries) => new Map(entries)),
     set: fc.array(fc.oneof(key, fc.array(key, { maxLength: 2 })), { maxLength: 5 }).map((items) => new Set(distinct(items))),
   }))
   let count = 0
@@ -257,9 +258,9 @@ void t.test('anything that is written comes back as it was', async (t) => {
       const back = pickle.deserialize(pickle.serialize(given))
       return JSON.stringify(describe(back)) === JSON.stringify(describe(given))
     }),
-    { numRuns: 20_000, seed: 4 },
+    { numRuns: 10_000, seed: 4 },
   )
-  t.equal(count, 20_000)
+  t.equal(count, 10_000)
 })
 
 /** Without arrays that are equal. */
@@ -280,7 +281,7 @@ void t.test('what would come back changed is refused, with the path to it', asyn
     [() => 1, /a function$/], [Symbol('s'), /a symbol/], [/x/, /RegExp/], [new Uint8Array(1), /Uint8Array/], [Object(1n), /BigInt/], [new Error('x'), /Error/], [new Day(), /Day/],
     [{ [Symbol('s')]: 1 }, /symbol/], [Object.assign([1], { extra: 2 }), /named properties/], [{ 'not a name': new WeakMap() }, /WeakMap.*\["not a name"\]/],
     ['\ud800', /surrogate/], [{ '\udc00': 1 }, /surrogate/], [[{ a: 'x\ud800' }], /surrogate.*\[0\]\.a/], [new Date(NaN), /invalid Date/], [new Date(8.64e15), /year/], [new Date('-000001-01-01'), /year/],
-    [new Map([['a', 1]]), /a Map without a key that is no string/], [new Map(), /a Map/], [new Map([[{ a: 1 }, 1]]), /Object instance as a key/], [new Set([new Map([[1, 2]])]), /Map instance as a key or in a Set/],
+    [new Map([[{ a: 1 }, 1]]), /Object instance as a key/], [new Set([new Map([[1, 2]])]), /Map instance as a key or in a Set/],
     [new Map<unknown, unknown>([[1, 1], [true, 2]]), /equal in Python/], [new Set([1, 1n]), /equal in Python/], [new Set([0, false]), /equal in Python/], [new Set([2 ** 53, 2n ** 53n]), /equal in Python/],
     [new Set([[1, 2], [1, 2]]), /equal in Python/], [new Set([new Set([1, 'a']), new Set(['a', 1])]), /equal in Python/], [new Set([new Date(5), new Date(5)]), /equal in Python/],
     [new Set(['a', Buffer.from('a')]), /equal in Python/], [{ x: new Set([[[1]], [[true]]]) }, /equal in Python.*\.x/], [new Set([new PythonDate(1, 2, 3), new PythonDate(1, 2, 3)]), /equal in Python/],

@@ -10,6 +10,7 @@ tests/fixtures/pickles.jsonl is what `record` printed under Python 2.7 and 3.13,
 from __future__ import print_function, unicode_literals
 
 import base64
+import collections
 import datetime
 import io
 import json
@@ -48,8 +49,8 @@ def describe(value, seen=()):
         return [kind.__name__, each(value)]
     if kind is set or kind is frozenset:
         return [kind.__name__, sorted(each(value), key=json.dumps)]
-    if kind is dict:
-        return ["dict", [[describe(key, inside), describe(value[key], inside)] for key in value]]
+    if kind is dict or kind is collections.OrderedDict:
+        return [kind.__name__, [[describe(key, inside), describe(value[key], inside)] for key in value]]
     if kind is datetime.datetime or kind is datetime.time:
         offset = value.utcoffset()
         return [
@@ -114,6 +115,9 @@ def containers():
     yield {frozenset([1]): {frozenset([2])}}
     yield [{"id": each, "name": "row", "tags": ("a", "b")} for each in range(5)]
     yield {b"key": b"value", b"\xff": b"\xfe"}
+    yield collections.OrderedDict()
+    yield collections.OrderedDict([("b", 1), ("a", {"c": 2}), ("1", None)])
+    yield collections.OrderedDict([(2, "two"), (1, "one")])
 
 
 def times():
@@ -212,7 +216,7 @@ class Careful(pickle.Unpickler):
 
 BUILTIN = ("builtins", "__builtin__")
 ALLOWED = {(module, name) for module in BUILTIN for name in ("set", "frozenset", "bytes", "bytearray")}
-ALLOWED |= {("_codecs", "encode")} | {("datetime", name) for name in ("datetime", "date", "time", "timedelta", "timezone")}
+ALLOWED |= {("_codecs", "encode"), ("collections", "OrderedDict")} | {("datetime", name) for name in ("datetime", "date", "time", "timedelta", "timezone")}
 
 
 def read():

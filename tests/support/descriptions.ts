@@ -26,7 +26,10 @@ export function describe(value: unknown, outside: readonly unknown[] = []): Desc
   if (value instanceof PythonDate) return ['date', String(value)]
   if (value instanceof PythonTime) return ['time', String(value), value.offset ?? null, Number(value.fold)]
   if (value instanceof PythonTimeDelta) return ['timedelta', [value.days, value.seconds, value.microseconds]]
-  if (value instanceof Map) return dict(value as Map<unknown, unknown>)
+  if (value instanceof Map) {
+    const ordered = Array.from(value.keys()).every((key) => typeof key === 'string')
+    return ordered ? ['OrderedDict', Array.from(value as Map<unknown, unknown>, each)] : dict(value as Map<unknown, unknown>)
+  }
   if (Object.getPrototypeOf(value) === Object.prototype) return dict(Object.entries(value as object))
   throw new TypeError(`there is no description of ${String(value)}`)
 }
@@ -57,6 +60,10 @@ export function likeHere([kind, ...what]: Description): Description {
     case 'set':
     case 'frozenset':
       return ['set', sorted(each(first))]
+    case 'OrderedDict': {
+      const entries = (first as Description[][]).map(each)
+      return entries.every(([key]) => key?.[0] === 'text') ? [kind, entries] : ['dict', sorted(entries)]
+    }
     case 'dict':
       return ['dict', sorted((first as Description[][]).map(each))]
     default:

@@ -14,7 +14,7 @@ export const ANY_PYTHON: readonly unknown[] = [
   [], [[]], [1, 'two', [2n ** 60n, null]], Array.from({ length: 300 }, (_, index) => ({ index, name: 'row', tags: ['a', 'b'] })),
   {}, { a: { b: { c: [] } } }, JSON.parse('{"__proto__":{"x":1},"constructor":2,"":3}'), { 2: 'two', 1: 'one' }, [shared, shared],
   new Map<unknown, unknown>([[1, 'one'], ['two', 2], [null, []], [false, {}], [[1, [2]], new Set()], [2n ** 60n, 5], [Buffer.from([255]), 1]]),
-  new Map([[new Date(0), 1]]), new Set(), new Set([1, 'a', 2.5, null, [1, 2], new Set([3])]),
+  new Map([[new Date(0), 1]]), new Map(), new Map([['b', 1], ['2', 2], ['1', 3]]), new Set(), new Set([1, 'a', 2.5, null, [1, 2], new Set([3])]),
   new Date(0), new Date(-1), new Date('0001-01-01'), new Date('9999-12-31T23:59:59.999Z'), new PythonDateTime(1, 2), new PythonDateTime(-1, 999),
   new PythonDate(2024, 2, 29), new PythonTime(1, 2), new PythonTime(23, 59, 59, 999_999), new PythonTimeDelta(-999_999_999, 86_399, 999_999),
 ]
