@@ -279,7 +279,7 @@ t.test('a full queue', async (t) => {
   await worker.close()
   t.match(worker.counters, { buried: 0, acked: 0 })
   t.ok(worker.counters.aborted >= 3)
-  t.equal((await jobs.stats()).get('items'), 2)
+  for (let items = -1; items !== 2; await sleep(5)) items = (await jobs.stats()).get('items') ?? 0 // a read that was broken off goes back as soon as the server sees it
 })
 
 t.test('on the wire', async (t) => {

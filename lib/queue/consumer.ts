@@ -60,6 +60,7 @@ export class Consumer<T = unknown> implements AsyncIterableIterator<Job<T>, unde
   readonly #ready: { readonly job: Job<T>; readonly timer: NodeJS.Timeout }[] = []
   /** Jobs of which it is not known yet what becomes of them, and whose connection each of them needs. */
   readonly #unfinished = new Map<Job<T>, QueueReader<T>>()
+  readonly #reading = new Set<QueueReader<T>>()
   readonly #ending = new AbortController()
   readonly #unwatch: (() => void) | undefined
   #latest: Job<T> | undefined
@@ -135,9 +136,8 @@ export class Consumer<T = unknown> implements AsyncIterableIterator<Job<T>, unde
     this.#ending.abort()
     for (const { resolve } of this.#waiting.splice(0)) resolve(DONE)
     for (let job = this.#takeReady(); job !== undefined; job = this.#takeReady()) void job.abort()
-    await this.#until(() => this.#sources.every(({ reading }) => reading === 0))
-    const needed = new Set(this.#unfinished.values())
-    for (const reader of this.#readers) if (!needed.has(reader)) endReader(reader)
+    for (const reader of this.#readers) this.#endIfIdle(reader)
+    await this.#until(() => this.#reading.size === 0)
   }
 
   async #until(reached: () => boolean): Promise<void> {
@@ -167,6 +167,7 @@ export class Consumer<T = unknown> implements AsyncIterableIterator<Job<T>, unde
 
   async #readOnce(source: Source<T>, reader: QueueReader<T>): Promise<void> {
     source.reading += 1
+    this.#reading.add(reader)
     let idle = true
     try {
       idle = !(await this.#take(source, reader))
@@ -174,7 +175,9 @@ export class Consumer<T = unknown> implements AsyncIterableIterator<Job<T>, unde
       this.#fail(error)
     } finally {
       source.reading -= 1
+      this.#reading.delete(reader)
       if (idle) source.idle.push(reader)
+      if (this.#closing !== undefined) this.#endIfIdle(reader)
       this.#progressed()
       this.#read()
     }
@@ -241,8 +244,14 @@ export class Consumer<T = unknown> implements AsyncIterableIterator<Job<T>, unde
     const reader = job && this.#unfinished.get(job)
     if (job === undefined || reader === undefined) return
     this.#unfinished.delete(job)
-    if (this.#closing !== undefined) endReader(reader)
+    if (this.#closing !== undefined) this.#endIfIdle(reader)
     this.#progressed()
+  }
+
+  /** Ends a reader's connection, unless something still depends on it. */
+  #endIfIdle(reader: QueueReader<T>): void {
+    if (this.#reading.has(reader) || [...this.#unfinished.values()].includes(reader)) return
+    reader.end(new MemcacheClosedError('the consumer was closed'))
   }
 
   #progressed(): void {
@@ -254,10 +263,6 @@ export class Consumer<T = unknown> implements AsyncIterableIterator<Job<T>, unde
     for (const { reject } of this.#waiting.splice(0)) reject(error)
     void this.close()
   }
-}
-
-function endReader<T>(reader: QueueReader<T>): void {
-  reader.end(new MemcacheClosedError('the consumer was closed'))
 }
 
 /** Whether it may have passed the next time: the server is gone, or has trouble of its own. */

@@ -109,6 +109,11 @@ export class Job<T = unknown> {
     return true
   }
 
+  /** For the reader: when it is known what became of the job, if that is under way. */
+  get settlement(): Promise<void> | undefined {
+    return this.#settled?.done
+  }
+
   /** For the reader, whose next command can carry it: the acknowledgement that has not left yet. */
   takeAck(): DeferredAck | undefined {
     const deferred = this.#deferred

@@ -39,13 +39,18 @@ export class QueueReader<T> {
 
   /**
    * Reserves the next item, and acknowledges the one before if that has not been said yet; `undefined` = none came within
-   * `blockFor` milliseconds. Aborted, it gives up the connection, so that the server takes back what it may just have given.
-   * A read that acknowledges is not broken off: its reply says whether that was done.
+   * `blockFor` milliseconds. Aborted, it gives up the connection, so that the server takes back what it may just have given;
+   * but not before the acknowledgement of the job before is confirmed.
    * Wire: `get <queue>/t=<milliseconds>[/close]/open`.
    */
   async take(blockFor: number, signal: AbortSignal, events: JobEvents): Promise<Job<T> | undefined> {
-    const ack = this.#job?.takeAck()
-    const unwatch = ack === undefined ? onAbort(signal, () => this.end(new MemcacheClosedError('the wait for a job was broken off'))) : undefined
+    const before = this.#job
+    const ack = before?.takeAck()
+    let reading = true
+    const unwatch = onAbort(signal, async () => {
+      await before?.settlement?.catch(() => {})
+      if (reading) this.end(new MemcacheClosedError('the wait for a job was broken off'))
+    })
     try {
       const link = (this.#link ??= this.#connect())
       const item = await this.#get(link, `${wait(blockFor)}${ack === undefined ? '' : '/close'}/open`, blockFor + this.#address.timeout)
@@ -58,7 +63,8 @@ export class QueueReader<T> {
       this.end(error as MemcacheError)
       throw error
     } finally {
-      unwatch?.()
+      reading = false
+      unwatch()
     }
   }
 
