@@ -1,56 +1,33 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
-import { commandName, type Item, type Key, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
+import { commandName, type Item, type Key, type Request } from '../lib/commands.ts'
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
-import { MemcacheAuthError, MemcacheClientError, MemcacheDriverError, MemcacheProtocolError, MemcacheServerError } from '../lib/errors.ts'
+import { MemcacheProtocolError, type MemcacheDriverError, type MemcacheError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
-import { CRLF, lineEnd, MOST_STATS, printable, refusal, statistic, unaskedLine } from './line.ts'
+import { refusal, unaskedLine } from './line.ts'
+import {
+  addStatistic,
+  checkSection,
+  DO_NOT_CREATE,
+  exptime,
+  HEADER,
+  hex,
+  isFatal,
+  isPacket,
+  LONGEST_KEY,
+  NO_ID,
+  OPCODE,
+  packetSize,
+  readLine,
+  refused,
+  STATUS,
+  STORE,
+} from './packet.ts'
 
-/** memcached takes no longer key. Here it may have any bytes. */
-const LONGEST_KEY = 250
 const REQUEST = 0x80
-const RESPONSE = 0x81
-const HEADER = 24
-
-const GET = 0x00
-const SET = 0x01
-const ADD = 0x02
-const REPLACE = 0x03
-const DELETE = 0x04
-const INCREMENT = 0x05
-const DECREMENT = 0x06
-const FLUSH = 0x08
-const NOOP = 0x0a
-const VERSION = 0x0b
-const GETKQ = 0x0d
-const APPEND = 0x0e
-const PREPEND = 0x0f
-const STAT = 0x10
-const TOUCH = 0x1c
-const GAT = 0x1d
-
-const OK = 0x00
-const KEY_ENOENT = 0x01
-const KEY_EEXISTS = 0x02
-const EINVAL = 0x04
-const NOT_STORED = 0x05
-const DELTA_BADVAL = 0x06
-const AUTH_ERROR = 0x20
-const AUTH_CONTINUE = 0x21
-const UNKNOWN_COMMAND = 0x81
-
-/** What is the matter with the request. Other statuses tell of trouble in the server. */
-const CLIENT_ERRORS = new Set([KEY_ENOENT, KEY_EEXISTS, EINVAL, NOT_STORED, DELTA_BADVAL, UNKNOWN_COMMAND])
-/** After these the server closes, or has read bytes of the next requests as if they belonged to this one. */
-const FATAL = /^status 0x(04|20|21|81)\b/
-
-/** `incr` and `decr` make no counter where there is none. */
-const DO_NOT_CREATE = 0xffff_ffff
-/** A moment that is past, in seconds since 1970: here -1 would be the year 2106. */
-const LONG_PAST = 30 * 24 * 60 * 60 + 1
-/** No item has this cas id. 0, which matches no item in other protocols, would match every one here. */
-const NO_ID = 2n ** 64n - 1n
+const { GET, DELETE, INCREMENT, DECREMENT, FLUSH, NOOP, VERSION, GETKQ, STAT, TOUCH, GAT } = OPCODE
+const { OK, KEY_ENOENT } = STATUS
 
 /**
  * A response: 24 bytes of header, extras, key, value. The places are indexes of the reader's bytes, to be read in the same
@@ -68,32 +45,15 @@ interface Packet {
 type Frame = Packet | string
 
 function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
+  if (!isPacket(reader)) return readLine(reader)
+  const size = packetSize(reader, maxLength)
+  if (size === undefined) return undefined
   const { bytes, start, end } = reader
-  if (bytes[start] !== RESPONSE) return readLine(reader)
-  if (end - start < HEADER) return undefined
-  const keyLength = bytes.readUInt16BE(start + 2)
-  const extrasLength = bytes[start + 4] as number
-  const bodyLength = bytes.readUInt32BE(start + 8)
-  const valueLength = bodyLength - keyLength - extrasLength
-  if (valueLength < 0) throw new MemcacheProtocolError(`a reply announces ${bodyLength} bytes, and a longer key in them`)
-  if (valueLength > maxLength) throw new MemcacheProtocolError(`a reply announces a value of ${valueLength} bytes, ${maxLength} are accepted`)
-  const next = start + HEADER + bodyLength
-  if (next > end) return reader.need(next - start)
-  const value = reader.slice(next - valueLength, next)
-  reader.advance(next)
-  const status = bytes.readUInt16BE(start + 6)
-  return { opcode: bytes[start + 1] as number, status, opaque: bytes.readUInt32BE(start + 12), bytes, start, keyStart: start + HEADER + extrasLength, value }
-}
-
-/** What is no packet can only be the refusal of the whole connection. */
-function readLine(reader: ByteReader): string | undefined {
-  const { bytes, start, end } = reader
-  const word = bytes.toString('latin1', start, Math.min(end, start + 'ERROR'.length))
-  if (!'ERROR'.startsWith(word)) throw new MemcacheProtocolError(`a reply begins with byte 0x${hex(bytes[start] as number)}, which no packet does`)
-  const newline = lineEnd(reader)
-  if (newline === undefined) return undefined
-  reader.advance(newline + CRLF.length)
-  return bytes.toString('latin1', start, newline)
+  if (start + size > end) return reader.need(size)
+  const keyStart = start + HEADER + (bytes[start + 4] as number)
+  const value = reader.slice(keyStart + bytes.readUInt16BE(start + 2), start + size)
+  reader.advance(start + size)
+  return { opcode: bytes[start + 1] as number, status: bytes.readUInt16BE(start + 6), opaque: bytes.readUInt32BE(start + 12), bytes, start, keyStart, value }
 }
 
 /** What stands in a request beside its opcode and opaque. */
@@ -125,15 +85,6 @@ function uint64(number: bigint): string {
   return uint32(Number(number >> 32n)) + uint32(Number(number & 0xffff_ffffn))
 }
 
-/** Seconds as the protocol reads them, without a sign. */
-function exptime(expires: number): string {
-  return uint32(expires < 0 ? LONG_PAST : expires)
-}
-
-function hex(number: number): string {
-  return number.toString(16).padStart(2, '0')
-}
-
 /** The packet if it answers this request: by its opcode, and by the number that the request had. */
 function checked(frame: Frame, opcode: number, opaque: number, request: Request): Packet {
   const command = commandName(request)
@@ -145,15 +96,14 @@ function checked(frame: Frame, opcode: number, opaque: number, request: Request)
   return frame
 }
 
-/** The error that a status is. The body says it in words. */
-function refused({ status, value }: Packet, { op }: Request): MemcacheDriverError {
-  const words = printable(value.toString('latin1', 0, 200))
-  const message = `status 0x${hex(status)}${words === '' ? '' : `: ${words}`}`
-  const context = { sent: true }
-  // A server that was started with -F says it in these words, too.
-  if (op === 'flush' && status === AUTH_ERROR) return new MemcacheClientError(`${message} (flush_all is not allowed)`, context)
-  if (status === AUTH_ERROR || status === AUTH_CONTINUE) return new MemcacheAuthError(message, context)
-  return CLIENT_ERRORS.has(status) ? new MemcacheClientError(message, context) : new MemcacheServerError(message, context)
+/** The refusals after which the connection cannot go on: `usableAfter` is asked with nothing but the error. */
+const fatal = new WeakSet<MemcacheError>()
+
+/** The error that the status of a packet is. */
+function refusalOf({ opcode, status, value }: Packet): MemcacheDriverError {
+  const refusal = refused(opcode, status, value)
+  if (isFatal(opcode, status)) fatal.add(refusal)
+  return refusal
 }
 
 function malformed(request: Request): MemcacheProtocolError {
@@ -165,7 +115,7 @@ function foldStatus<R>(request: Request, opcode: number, opaque: number, replies
   return (frame) => {
     const reply = checked(frame, opcode, opaque, request)
     const result = replies[reply.status]
-    if (result === undefined) throw refused(reply, request)
+    if (result === undefined) throw refusalOf(reply)
     return result
   }
 }
@@ -183,14 +133,14 @@ function getOpcode({ touch }: Request<'get'>): number {
 /** GET, or GAT with a time to live. Both give flags, value and cas id. */
 function encodeGet(request: Request<'get'>, opaque: number): Bytes {
   const { key, touch } = request
-  return packet(getOpcode(request), opaque, touch === undefined ? { key } : { key, extras: exptime(touch) })
+  return packet(getOpcode(request), opaque, touch === undefined ? { key } : { key, extras: uint32(exptime(touch)) })
 }
 
 function foldGet(request: Request<'get'>, opaque: number): Fold<Item | undefined, Frame> {
   return (frame) => {
     const reply = checked(frame, getOpcode(request), opaque, request)
     if (reply.status === KEY_ENOENT) return undefined
-    if (reply.status !== OK) throw refused(reply, request)
+    if (reply.status !== OK) throw refusalOf(reply)
     return itemOf(reply, request)
   }
 }
@@ -209,8 +159,8 @@ function foldGetMulti(request: Request<'getMulti'>, opaque: number): Fold<readon
     const ends = typeof frame !== 'string' && frame.opcode === NOOP
     const reply = checked(frame, ends ? NOOP : GETKQ, opaque, request)
     if (reply.status !== OK) {
-      failure ??= refused(reply, request)
-      if (ends || FATAL.test(failure.message)) throw failure
+      failure ??= refusalOf(reply)
+      if (ends || fatal.has(failure)) throw failure
       return more // the failure of one key: the others follow, and NOOP
     }
     if (ends) {
@@ -230,21 +180,11 @@ function keyOf({ bytes, keyStart, start }: Packet): Key {
   return bytes.toString('latin1', keyStart, keyStart + bytes.readUInt16BE(start + 2))
 }
 
-/** By mode: the opcode, and what the statuses mean that are results and no errors. */
-const STORE: { readonly [mode in StoreMode]: { opcode: number; replies: { readonly [status: number]: StoreStatus } } } = {
-  set: { opcode: SET, replies: { [OK]: 'stored', [NOT_STORED]: 'not-stored' } },
-  cas: { opcode: SET, replies: { [OK]: 'stored', [KEY_EEXISTS]: 'exists', [KEY_ENOENT]: 'not-found', [NOT_STORED]: 'not-stored' } },
-  add: { opcode: ADD, replies: { [OK]: 'stored', [KEY_EEXISTS]: 'not-stored', [NOT_STORED]: 'not-stored' } },
-  replace: { opcode: REPLACE, replies: { [OK]: 'stored', [KEY_ENOENT]: 'not-stored', [NOT_STORED]: 'not-stored' } },
-  append: { opcode: APPEND, replies: { [OK]: 'stored', [KEY_ENOENT]: 'not-stored', [NOT_STORED]: 'not-stored' } },
-  prepend: { opcode: PREPEND, replies: { [OK]: 'stored', [KEY_ENOENT]: 'not-stored', [NOT_STORED]: 'not-stored' } },
-}
-
 /** SET, ADD, REPLACE with flags and time to live, a cas id in SET's header; APPEND and PREPEND with the value alone. */
 function encodeStore({ mode, key, item: { value, flags, cas = 0n }, expires }: Request<'store'>, opaque: number): Bytes {
   const { opcode } = STORE[mode]
   if (mode === 'append' || mode === 'prepend') return packet(opcode, opaque, { key, value })
-  const extras = uint32(flags) + exptime(expires)
+  const extras = uint32(flags) + uint32(exptime(expires))
   return packet(opcode, opaque, mode === 'cas' ? { key, value, extras, cas: cas === 0n ? NO_ID : cas } : { key, value, extras })
 }
 
@@ -256,10 +196,15 @@ function foldCount(request: Request<'count'>, opaque: number): Fold<bigint | und
   return (frame) => {
     const reply = checked(frame, countOpcode(request), opaque, request)
     if (reply.status === KEY_ENOENT) return undefined
-    if (reply.status !== OK) throw refused(reply, request)
+    if (reply.status !== OK) throw refusalOf(reply)
     if (reply.value.length !== 8) throw malformed(request)
     return reply.value.readBigUInt64BE()
   }
+}
+
+function encodeStats({ section }: Request<'stats'>, opaque: number): Bytes {
+  checkSection(section)
+  return packet(STAT, opaque, { key: section })
 }
 
 /** One packet for each statistic, its name as the key; one without a name ends them. */
@@ -267,14 +212,10 @@ function foldStats(request: Request<'stats'>, opaque: number): Fold<Map<string, 
   const stats = new Map<string, string>()
   return (frame) => {
     const reply = checked(frame, STAT, opaque, request)
-    if (reply.status !== OK) throw refused(reply, request)
+    if (reply.status !== OK) throw refusalOf(reply)
     const name = keyOf(reply)
     if (name === '') return stats
-    if (stats.size === MOST_STATS) throw new MemcacheProtocolError(`the reply to "stats" has more than ${MOST_STATS} packets`)
-    const value = reply.value.toString('latin1')
-    // `stats detail dump` comes as the text of the text protocol.
-    const lines = name === 'detailed' ? value.split(CRLF).flatMap((line) => statistic(line) ?? []) : [{ name, value }]
-    for (const each of lines) stats.set(each.name, each.value)
+    addStatistic(stats, name, reply.value.toString('latin1'))
     return more
   }
 }
@@ -293,7 +234,7 @@ export const binaryProtocol: Protocol<Frame> = {
       decode: (request, opaque) => foldStatus(request, DELETE, opaque, { [OK]: true, [KEY_ENOENT]: false }),
     },
     touch: {
-      encode: ({ key, expires }, opaque) => packet(TOUCH, opaque, { key, extras: exptime(expires) }),
+      encode: ({ key, expires }, opaque) => packet(TOUCH, opaque, { key, extras: uint32(exptime(expires)) }),
       decode: (request, opaque) => foldStatus(request, TOUCH, opaque, { [OK]: true, [KEY_ENOENT]: false }),
     },
     count: {
@@ -301,21 +242,21 @@ export const binaryProtocol: Protocol<Frame> = {
       decode: foldCount,
     },
     flush: {
-      encode: ({ delay }, opaque) => packet(FLUSH, opaque, delay === 0 ? {} : { extras: exptime(delay) }),
+      encode: ({ delay }, opaque) => packet(FLUSH, opaque, delay === 0 ? {} : { extras: uint32(exptime(delay)) }),
       decode: (request, opaque) => foldStatus(request, FLUSH, opaque, { [OK]: true }),
     },
-    stats: { encode: ({ section }, opaque) => packet(STAT, opaque, { key: section }), decode: foldStats },
+    stats: { encode: encodeStats, decode: foldStats },
     version: {
       encode: (_, opaque) => packet(VERSION, opaque, {}),
       decode: (request, opaque) => (frame) => {
         const reply = checked(frame, VERSION, opaque, request)
-        if (reply.status !== OK) throw refused(reply, request)
+        if (reply.status !== OK) throw refusalOf(reply)
         return reply.value.toString('latin1')
       },
     },
   },
   unasked: (frame) => (typeof frame === 'string' ? unaskedLine(frame) : new MemcacheProtocolError('the server sent a packet that nobody asked for')),
-  usableAfter: ({ message }, { op }) => !message.startsWith('ERROR') && (op === 'flush' || !FATAL.test(message)),
+  usableAfter: (refused) => !fatal.has(refused) && !refused.message.startsWith('ERROR'),
 }
 
 /** The driver for memcached's binary protocol. */
