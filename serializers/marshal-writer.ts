@@ -124,7 +124,11 @@ class MarshalWriter {
   #array(array: readonly unknown[]): void {
     this.#out.text('[')
     this.#packed(array.length)
-    for (const [index, item] of array.entries()) this.#path.into(index, () => this.#write(item))
+    for (let index = 0; index < array.length; index += 1) {
+      this.#path.enter(index)
+      this.#write(array[index])
+      this.#path.leave()
+    }
   }
 
   #map(map: ReadonlyMap<unknown, unknown>): void {
@@ -137,11 +141,11 @@ class MarshalWriter {
   #hash(entries: readonly (readonly [key: unknown, value: unknown])[]): void {
     this.#out.text('{')
     this.#packed(entries.length)
-    for (const [index, [key, value]] of entries.entries()) {
-      this.#path.into(typeof key === 'string' ? key : index, () => {
-        this.#write(key)
-        this.#write(value)
-      })
+    for (const [key, value] of entries) {
+      this.#path.enter(String(key))
+      this.#write(key)
+      this.#write(value)
+      this.#path.leave()
     }
   }
 }

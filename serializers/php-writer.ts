@@ -1,5 +1,6 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
+import { show } from '../lib/show.ts'
 import { ByteOutput } from './byte-output.ts'
 import { kindOf, Path, propertiesOf } from './plain-data.ts'
 
@@ -64,7 +65,7 @@ class PhpWriter {
   #object(entries: readonly (readonly [name: string, value: unknown])[]): void {
     if (entries.length === 0) this.#path.refuse('an object without properties: it does not tell it from an empty array')
     const numeric = entries.find(([name]) => NUMERIC.test(name))
-    if (numeric !== undefined) this.#path.into(numeric[0], () => this.#path.refuse('a property whose name is a number: it makes it a number'))
+    if (numeric !== undefined) this.#path.refuse(`the property ${show(numeric[0])}: it makes a number of its name`)
     this.#array(entries)
   }
 
@@ -82,10 +83,10 @@ class PhpWriter {
   #array(entries: readonly (readonly [key: unknown, value: unknown])[]): void {
     this.#out.text(`a:${entries.length}:{`)
     for (const [key, value] of entries) {
-      this.#path.into(key as string | number, () => {
-        this.#write(key)
-        this.#write(value)
-      })
+      this.#path.enter(key as string | number)
+      this.#write(key)
+      this.#write(value)
+      this.#path.leave()
     }
     this.#out.text('}')
   }

@@ -6,13 +6,18 @@ import { Callable } from './pickle-callables.ts'
 import { Dict } from './pickle-dict.ts'
 import { MOST_OBJECTS } from './plain-data.ts'
 
+/** Strings are remembered too, which are no objects. */
+const MOST_REMEMBERED = 2 * MOST_OBJECTS
+
 /** Python's unpickler: a stack, marks in it, and a memo of what may be named again. */
 export class PickleMachine {
   readonly input: ByteInput
   #stack: unknown[] = []
   /** The stacks that stood when a mark was set: what lies below a mark is out of reach. */
   readonly #marked: unknown[][] = []
-  readonly #memo = new Map<number, unknown>()
+  /** Mostly without gaps; none of the values is `undefined`. */
+  readonly #memo: unknown[] = []
+  #remembered = 0
   #objects = 0
   /** What calls may still copy. */
   #budget: number
@@ -68,7 +73,7 @@ export class PickleMachine {
 
   /** Sets a mark. */
   mark(): void {
-    this.#marked.push(this.#stack)
+    if (this.#marked.push(this.#stack) > MOST_OBJECTS) throw new MemcacheValueError(`the pickle has more than ${MOST_OBJECTS} marks`)
     this.#stack = []
   }
 
@@ -89,18 +94,21 @@ export class PickleMachine {
 
   /** Remembers what was pushed last. */
   put(index: number): void {
-    this.#memo.set(index, this.top())
+    if (this.#memo[index] === undefined) this.#remembered += 1
+    if (this.#remembered > MOST_REMEMBERED) throw new MemcacheValueError(`the pickle remembers more than ${MOST_REMEMBERED} values`)
+    this.#memo[index] = this.top()
   }
 
   /** Remembers what was pushed last, behind all that is remembered. */
   memoize(): void {
-    this.put(this.#memo.size)
+    this.put(this.#remembered)
   }
 
   /** Pushes what is remembered. */
   get(index: number): void {
-    if (!this.#memo.has(index)) throw new MemcacheValueError(`the pickle refers to its value ${index}, which it does not have`)
-    this.push(this.#memo.get(index))
+    const value = this.#memo[index]
+    if (value === undefined) throw new MemcacheValueError(`the pickle refers to its value ${index}, which it does not have`)
+    this.push(value)
   }
 
   /** To the list that was pushed last. */

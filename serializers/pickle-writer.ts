@@ -180,7 +180,11 @@ class PickleWriter {
   }
 
   #items(items: readonly unknown[], role: Role): void {
-    for (const [index, item] of items.entries()) this.#path.into(index, () => this.#write(item, role))
+    for (let index = 0; index < items.length; index += 1) {
+      this.#path.enter(index)
+      this.#write(items[index], role)
+      this.#path.leave()
+    }
   }
 
   /** A Map whose keys could be those of an object is an OrderedDict, so that it stays a Map. */
@@ -191,12 +195,12 @@ class PickleWriter {
     else this.#out.uint8(op.EMPTY_DICT)
     this.#remember('value', object)
     this.#out.uint8(op.MARK)
-    for (const [index, [key, value]] of entries.entries()) {
-      this.#path.into(typeof key === 'string' ? key : index, () => {
-        if (typeof key === 'string') this.#name(key)
-        else this.#write(key, 'key')
-        this.#write(value, 'value')
-      })
+    for (const [key, value] of entries) {
+      this.#path.enter(typeof key === 'string' ? key : String(key))
+      if (typeof key === 'string') this.#name(key)
+      else this.#write(key, 'key')
+      this.#write(value, 'value')
+      this.#path.leave()
     }
     if (object instanceof Map) this.#distinct(entries.map(([key]) => key))
     this.#out.uint8(op.SETITEMS)

@@ -66,14 +66,17 @@ export class Path {
     this.#format = format
   }
 
-  /** Writes a part of what is being written. @throws MemcacheValueError when that is too deep. */
-  into(key: string | number, write: () => void): void {
+  /** Goes to a part of what is being written. @throws MemcacheValueError when that is too deep. */
+  enter(key: string | number): void {
     if (this.#steps.length === MOST_LEVELS) {
       this.#steps.length = 1
       this.refuse(`what is more than ${MOST_LEVELS} levels deep, or contains itself`)
     }
     this.#steps.push(key)
-    write()
+  }
+
+  /** Goes back. */
+  leave(): void {
     this.#steps.pop()
   }
 

@@ -173,6 +173,11 @@ void t.test('what is bent is read as something or refused', async (t) => {
 void t.test('hostile pickles take no more time and memory than long ones', async (t) => {
   const many = 300_000
   const codes = (text: string): Buffer => Buffer.from(text, 'latin1')
+  const scattered = (count: number): Buffer => {
+    const puts = Buffer.alloc(5 * count, 'r')
+    for (let index = 0; index < count; index += 1) puts.writeUInt32LE((index * 2_654_435_761) % 2 ** 32, 5 * index + 1)
+    return Buffer.concat([codes('N'), puts, codes('.')])
+  }
   const nested = attempt(codes(`${']'.repeat(many)}${'a'.repeat(many - 1)}.`))
   let depth = 0
   for (let level: unknown = nested; Array.isArray(level); level = level[0]) depth += 1
@@ -184,6 +189,9 @@ void t.test('hostile pickles take no more time and memory than long ones', async
     ['empty sets', codes(`(${'\x8f'.repeat(many)}l.`), undefined],
     ['the same again and again', codes(`(${'N\x94'.repeat(many)}l.`), undefined],
     ['too many objects', codes(`(${']'.repeat(2_100_000)}l.`), /more than 2000000 objects/],
+    ['too many marks', codes('('.repeat(2_100_000)), /more than 2000000 marks/],
+    ['too much to remember', codes(`N${'\x94'.repeat(4_100_000)}.`), /more than 4000000 values/],
+    ['what is remembered here and there', scattered(300_000), undefined],
     ['one list made into many sets', codes(`c__builtin__\nset\nq\0](${'K\x01'.repeat(100_000)}eq\x010(${'h\0h\x01\x85R'.repeat(100_000)}l.`), /can be in it/],
     ['one text made into much', codes(`c_codecs\nencode\nq\0X\xa0\x86\x01\0${'a'.repeat(100_000)}q\x01X\x06\0\0\0latin1q\x02(${'h\0h\x01h\x02\x86R'.repeat(100_000)}l.`), /can be in it/],
     ['one bytearray made into many', codes(`c__builtin__\nbytearray\nq\0B\xa0\x86\x01\0${'a'.repeat(100_000)}q\x01(${'h\0h\x01\x85R'.repeat(100_000)}l.`), /can be in it/],
