@@ -44,16 +44,20 @@ export function reading(rules: ReadRules): QueueCommand {
 function run(session: QueueContext, rules: ReadRules, request: ReadRequest): Refusal | undefined {
   const { name, open, close, abort, peek } = request
   const concerns = (read: OpenRead): boolean => rules.scope === 'connection' || read.source.name === name
-  if (close || abort) {
-    const counted = close && rules.countsByName ? rules.source(session, name) : undefined
+  const opened = session.openReads.find(concerns)
+  if (close) {
+    const counted = rules.countsByName ? rules.source(session, name) : opened?.source
     if (counted !== undefined && 'refused' in counted) return counted
-    const refusal = finish(session, session.openReads.find(concerns), close, counted)
+    if (opened !== undefined) confirm(session, opened, counted)
+  } else if (abort && opened !== undefined) {
+    const refusal = session.dialect.giveBack(session.store, opened)
     if (refusal !== undefined) return refusal
-    if (!open) {
-      session.store.counters.finishes++
-      session.reply('END')
-      return undefined
-    }
+    release(session, opened)
+  }
+  if (abort || close && !open) {
+    session.store.counters.finishes++
+    session.reply('END')
+    return undefined
   }
   const most = rules.scope === 'queue' && open ? session.engine.settings.maxOpenTransactions : 1
   if (!(peek && rules.peeksWhileOpen) && session.openReads.filter(concerns).length >= most) return { refused: true, line: rules.busy }
@@ -93,15 +97,16 @@ export function hold({ openReads }: QueueContext, source: Source, item: QueueIte
   source.openReads++
 }
 
-/** Ends an open read, if there is one: its item is gone for good, or back in its queue. */
-export function finish(session: QueueContext, read: OpenRead | undefined, close: boolean, counted = read?.source): Refusal | undefined {
-  if (read === undefined || counted === undefined) return undefined
-  const refusal = close ? undefined : session.dialect.giveBack(session.store, read)
-  if (refusal !== undefined) return refusal
-  if (close) read.source.remove(read.item)
+/** Closes an open read: its item is gone for good. */
+export function confirm(session: QueueContext, read: OpenRead, counted = read.source): void {
+  read.source.remove(read.item)
+  release(session, read, counted)
+}
+
+/** The connection has it no more. */
+function release({ openReads }: QueueContext, read: OpenRead, counted = read.source): void {
   counted.openReads--
-  session.openReads.splice(session.openReads.indexOf(read), 1)
-  return undefined
+  openReads.splice(openReads.indexOf(read), 1)
 }
 
 /** What a line announces to be stored. */

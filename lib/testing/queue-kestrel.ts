@@ -2,7 +2,7 @@
 
 /** kestrel 2.4.8: open items of several queues, fanout queues, expiry, `monitor`. A line that Java trips over has no answer. */
 
-import { finish, hold, putting, reading, refusing, runVersion, saying } from './queue-commands.ts'
+import { confirm, hold, putting, reading, refusing, runVersion, saying } from './queue-commands.ts'
 import { fanoutsOf, runDumpStats, runStats } from './queue-kestrel-statistics.ts'
 import { mayRead, mayWrite, runStatus, UNAVAILABLE, writing } from './queue-kestrel-status.ts'
 import { readOptions } from './queue-read-options.ts'
@@ -64,7 +64,7 @@ const runConfirm: QueueCommand = (session, [, name = '', count]) => {
   } else if (wanted < 1 || wanted > open.length) {
     session.reply('ERROR')
   } else {
-    for (const read of open.slice(0, wanted)) finish(session, read, true)
+    for (const read of open.slice(0, wanted)) confirm(session, read)
     session.reply('END')
   }
 }
