@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import t from 'tap'
 import * as ermc from '../lib/index.ts'
 import { outsideTap } from './support/outside-tap.ts'
@@ -108,27 +108,36 @@ t.test('through require', async (t) => {
   t.match(node(consumer, 'use.cjs'), 'used')
 })
 
-t.test('the driver memjs, without the package memjs and with it', async (t) => {
-  const body = `
-    const use = async ({ Client, MemcacheUnsupportedError }, { startServer }, { memjs }) => {
-      const server = await startServer()
-      const client = new Client(server.url, { driver: memjs })
-      assert.equal(await client.set('k', { a: 1 }), true)
-      assert.deepEqual(await client.get('k'), { a: 1 })
-      await client.close()
-      await server.close()
-      console.log('used')
-    }
-    const say = (error) => console.log(error.name, error.message)`
-  const all = ['ermc', 'ermc/testing', 'ermc/drivers/memjs']
-  const imports = all.map((name, place) => `import * as m${place} from '${name}'\n`).join('')
-  writeFileSync(join(consumer, 'memjs.mjs'), `import assert from 'node:assert/strict'\n${imports}${body}\nuse(m0, m1, m2).catch(say).finally(() => process.exit())`)
-  const required = all.map((name) => `require('${name}')`).join(', ')
-  writeFileSync(join(consumer, 'memjs.cjs'), `const assert = require('node:assert/strict')\n${body}\nuse(${required}).catch(say).finally(() => process.exit())`)
-  for (const program of ['memjs.mjs', 'memjs.cjs']) t.match(node(consumer, program), /MemcacheUnsupportedError .*npm install memjs/)
-  symlinkSync(join(root, 'node_modules/memjs'), join(consumer, 'node_modules/memjs'))
-  for (const program of ['memjs.mjs', 'memjs.cjs']) t.match(node(consumer, program), 'used')
-})
+/** What needs a package that npm does not install by itself: what it is called, and the option that it is for. */
+const OPTIONAL = [
+  { name: 'memjs', option: 'driver', from: 'ermc/drivers/memjs', needs: 'memjs' },
+  { name: 'msgpack', option: 'serializer', from: 'ermc/serializers/msgpack', needs: '@msgpack/msgpack' },
+]
+
+for (const { name, option, from, needs } of OPTIONAL) {
+  t.test(`${name}, without the package ${needs} and with it`, async (t) => {
+    const body = `
+      const use = async ({ Client }, { startServer }, { ${name} }) => {
+        const server = await startServer()
+        const client = new Client(server.url, { ${option}: ${name} })
+        assert.equal(await client.set('k', { a: 1 }), true)
+        assert.deepEqual(await client.get('k'), { a: 1 })
+        await client.close()
+        await server.close()
+        console.log('used')
+      }
+      const say = (error) => console.log(error.name, error.message)`
+    const all = ['ermc', 'ermc/testing', from]
+    const imports = all.map((path, place) => `import * as m${place} from '${path}'\n`).join('')
+    writeFileSync(join(consumer, `${name}.mjs`), `import assert from 'node:assert/strict'\n${imports}${body}\nuse(m0, m1, m2).catch(say).finally(() => process.exit())`)
+    const required = all.map((path) => `require('${path}')`).join(', ')
+    writeFileSync(join(consumer, `${name}.cjs`), `const assert = require('node:assert/strict')\n${body}\nuse(${required}).catch(say).finally(() => process.exit())`)
+    for (const format of ['mjs', 'cjs']) t.match(node(consumer, `${name}.${format}`), new RegExp(`MemcacheUnsupportedError .*npm install ${needs}`))
+    mkdirSync(dirname(join(consumer, 'node_modules', needs)), { recursive: true })
+    symlinkSync(join(root, 'node_modules', needs), join(consumer, 'node_modules', needs))
+    for (const format of ['mjs', 'cjs']) t.match(node(consumer, `${name}.${format}`), 'used')
+  })
+}
 
 t.test('both copies in one process: instanceof holds between them', async (t) => {
   const program = `
@@ -155,13 +164,14 @@ t.test('both copies in one process: instanceof holds between them', async (t) =>
 const TYPED = `
 import { Client, flags, intercept, MemcacheError, text, type ClientOptions, type Item, type KeyLike, type Serializer } from 'ermc'
 import { memjs } from 'ermc/drivers/memjs'
+import { msgpack } from 'ermc/serializers/msgpack'
 import { startServer, type ServerOptions, type TestServer } from 'ermc/testing'
 
 type IsAny<T> = 0 extends 1 & T ? true : false
 type None<T extends readonly false[]> = T
 export type NotAny = None<[
   IsAny<KeyLike>, IsAny<Item['value']>, IsAny<ReturnType<Serializer['serialize']>>, IsAny<Client>, IsAny<Client['socket']>,
-  IsAny<NonNullable<Client['socket']>['write']>, IsAny<ClientOptions['driver']>, IsAny<typeof text>, IsAny<typeof memjs>, IsAny<MemcacheError['sent']>,
+  IsAny<NonNullable<Client['socket']>['write']>, IsAny<ClientOptions['driver']>, IsAny<typeof text>, IsAny<typeof memjs>, IsAny<typeof msgpack>, IsAny<MemcacheError['sent']>,
   IsAny<Parameters<TestServer['garble']>[0]>, IsAny<ServerOptions['now']>, IsAny<TestServer>,
 ]>
 
