@@ -3,9 +3,11 @@ import type { Socket } from 'node:net'
 import t from 'tap'
 import {
   Client,
+  deflate,
   flags,
   intercept,
   json,
+  jsonWith,
   lz4,
   MemcacheClosedError,
   MemcacheError,
@@ -13,9 +15,12 @@ import {
   MemcacheSocketError,
   MemcacheTimeoutError,
   noop,
+  raw,
   text,
+  v8,
   wire,
   wrap,
+  zstd,
   type Backend,
   type CallOptions,
   type ClientEvents,
@@ -23,6 +28,7 @@ import {
   type Compressor,
   type DriverFactory,
   type Execute,
+  type Format,
   type Item,
   type KeyLike,
   type Middleware,
@@ -159,6 +165,12 @@ export function construction(): Client[] {
     minCompressLength: 1, layers: [], cacheCas: true, errorAsMiss: true, maxPending: 1, maxPendingBytes: 1, keyPrefix: 'p', driver: text,
   }
   const clients = [new Client(), new Client({}), new Client('memcached://h'), new Client('unix:/s', { timeout: 1 }), new Client(options), new Client({ path: '/s', driver: noop, host: undefined })]
+  const format: Format = { ...raw, compressors: [deflate], encode: (value) => ({ value: Buffer.from(String(value)), flags: 0 }) }
+  clients.push(new Client({ serializer: [json, v8, jsonWith({ replacer: (key, value) => value })], compressor: [zstd, lz4] }), new Client({ serializer: raw }), new Client({ serializer: format }))
+  // @ts-expect-error a list is of serializers, not of formats
+  new Client({ serializer: [raw] })
+  // @ts-expect-error a format says what its compressors are
+  new Client({ serializer: { name: 'mine', encode: format.encode, decode: format.decode } })
   // @ts-expect-error no such option
   new Client({ hosts: ['h'] })
   // @ts-expect-error a port is a number
