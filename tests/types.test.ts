@@ -166,7 +166,7 @@ export function construction(): Client[] {
   }
   const clients = [new Client(), new Client({}), new Client('memcached://h'), new Client('unix:/s', { timeout: 1 }), new Client(options), new Client({ path: '/s', driver: noop, host: undefined })]
   const format: Format = { ...raw, compressors: [deflate], encode: (value) => ({ value: Buffer.from(String(value)), flags: 0 }) }
-  clients.push(new Client({ serializer: [json, v8, jsonWith({ replacer: (key, value) => value })], compressor: [zstd, lz4] }), new Client({ serializer: raw }), new Client({ serializer: format }))
+  clients.push(new Client({ serializer: [json, v8, jsonWith({ replacer: (_, value) => value })], compressor: [zstd, lz4] }), new Client({ serializer: raw }), new Client({ serializer: format }))
   // @ts-expect-error a list is of serializers, not of formats
   new Client({ serializer: [raw] })
   // @ts-expect-error a format says what its compressors are
