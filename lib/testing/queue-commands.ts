@@ -3,7 +3,7 @@
 /** The commands that queue servers have in common, and the rules in which they differ. */
 
 import type { OpenRead, QueueCommand, QueueContext, Refusal } from './queue-dialect.ts'
-import type { QueueItem, Source } from './queue.ts'
+import type { QueueItem, Source } from './queue-source.ts'
 
 /** A queue's name and the words behind it: `jobs/t=500/close/open`. */
 export interface ReadRequest {

@@ -1,6 +1,7 @@
 /// <reference types="node" preserve="true" />
 
-import type { Queue, QueueItem, Source, Waiter } from './queue.ts'
+import type { QueueItem, Source, Waiter } from './queue-source.ts'
+import type { Queue } from './queue.ts'
 
 /** siberite's cursor: reads a queue without taking from it. What is given back comes again, in order. */
 export class QueueCursor implements Source {

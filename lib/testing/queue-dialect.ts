@@ -2,7 +2,7 @@
 
 /** What a queue server is to a session: its commands, and what becomes of what a connection leaves behind. */
 
-import type { QueueItem, Source } from './queue.ts'
+import type { QueueItem, Source } from './queue-source.ts'
 import type { QueueStore } from './queue-store.ts'
 import type { Engine } from './session.ts'
 

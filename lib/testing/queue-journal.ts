@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 
 import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
-import type { QueueItem } from './queue.ts'
+import type { QueueItem } from './queue-source.ts'
 
 const LF = 0x0a
 

@@ -3,7 +3,7 @@
 import { CRLF_BYTES } from './item.ts'
 import { ReadBuffer } from './read-buffer.ts'
 import type { OpenRead, QueueContext, QueueDialect } from './queue-dialect.ts'
-import type { QueueItem, Source } from './queue.ts'
+import type { QueueItem, Source } from './queue-source.ts'
 import type { QueueStore } from './queue-store.ts'
 import type { Engine, Peer, Session } from './session.ts'
 

@@ -6,11 +6,11 @@ import { putting, reading, refusing, runVersion } from './queue-commands.ts'
 import { QueueCursor } from './queue-cursor.ts'
 import { readOptions } from './queue-read-options.ts'
 import { clock, connections, labelled, statistics } from './queue-statistics.ts'
-import { Queue } from './queue.ts'
 import type { PutRequest, ReadRequest } from './queue-commands.ts'
 import type { QueueCommand, QueueContext, QueueDialect, Refusal } from './queue-dialect.ts'
 import type { Statistic } from './queue-statistics.ts'
 import type { QueueStore } from './queue-store.ts'
+import type { Queue } from './queue.ts'
 
 const LONGEST_NAME = 100
 const INVALID: Refusal = { refused: true, line: 'CLIENT_ERROR Invalid command' }
