@@ -9,6 +9,7 @@ export class QueueCursor implements Source {
   readonly name: string
   readonly label: string
   readonly waiters = new Set<Waiter>()
+  readonly closed = false
   openReads = 0
   #queue: Queue
   #next: number

@@ -58,6 +58,6 @@ export interface QueueDialect {
   giveBack(store: QueueStore, read: OpenRead): Refusal | undefined
   /** A waiter whose client is gone still takes the next item. */
   readonly hasGhosts: boolean
-  /** A server that is shut down answers those who wait first. */
+  /** Those who wait are answered when the queue or the server goes. */
   readonly endsWaits: boolean
 }

@@ -70,6 +70,7 @@ const runConfirm: QueueCommand = (session, [, name = '', count]) => {
 }
 
 const runDelete: QueueCommand = (session, [, name = '']) => {
+  session.store.find(name)?.close()
   session.store.delete(name)
   session.reply('DELETED')
 }

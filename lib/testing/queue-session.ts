@@ -86,7 +86,7 @@ export class QueueSession implements Session, QueueContext {
       if (attempt()) {
         stop()
         this.#resume()
-      } else if (this.store.closed && this.dialect.endsWaits) {
+      } else if (source.closed && this.dialect.endsWaits) {
         end()
       } else {
         source.waiters.add(waiter)

@@ -20,6 +20,8 @@ export interface Source {
   readonly name: string
   /** In the order in which they are served. */
   readonly waiters: Set<Waiter>
+  /** Nobody needs to wait any more: there will never be an item. */
+  readonly closed: boolean
   /** Items taken by an open read. */
   openReads: number
   /** The next item, which stays; `undefined` when there is none. */

@@ -18,7 +18,6 @@ export class QueueStore {
   #now: () => number
   #journal: QueueJournal | undefined
   #queues = new Map<string, Queue>()
-  #closed = false
 
   /** `now` is in milliseconds since the epoch. */
   constructor(now: () => number) {
@@ -29,11 +28,6 @@ export class QueueStore {
   /** In the order in which they were made. */
   get all(): Iterable<Queue> {
     return this.#queues.values()
-  }
-
-  /** The server is ending: nobody waits any more. */
-  get closed(): boolean {
-    return this.#closed
   }
 
   find(name: string): Queue | undefined {
@@ -74,10 +68,9 @@ export class QueueStore {
     for (const queue of this.all) queue.journal = journal
   }
 
-  /** Wakes all who wait, in vain. */
+  /** The server is ending. */
   close(): void {
-    this.#closed = true
-    for (const queue of this.all) queue.wakeAll()
+    for (const queue of this.all) queue.close()
   }
 
   /** Nothing is kept any more. */

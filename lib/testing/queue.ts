@@ -10,6 +10,7 @@ const COMPACT_AT = 1024
 export class Queue implements Source {
   readonly name: string
   readonly waiters = new Set<Waiter>()
+  closed = false
   openReads = 0
   readonly counters = { total: 0, taken: 0, expired: 0, transactions: 0, canceled: 0, flushes: 0 }
   /** Of all values. */
@@ -108,7 +109,9 @@ export class Queue implements Source {
     return count
   }
 
-  wakeAll(): void {
+  /** Wakes all who wait, in vain. */
+  close(): void {
+    this.closed = true
     for (const waiter of [...this.waiters]) waiter()
   }
 
