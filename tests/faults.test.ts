@@ -5,6 +5,7 @@ import type { Request } from '../lib/commands.ts'
 import { resolveOptions, endpointOf } from '../lib/options.ts'
 import {
   Client,
+  MemcacheClientError,
   MemcacheClosedError,
   MemcacheError,
   MemcacheOverloadError,
@@ -403,10 +404,41 @@ onEach('a refusal in the middle of a pipeline is one call\'s alone', async (t, d
   t.equal(server.peers.length, 1, 'the connection goes on')
   const many = await failure(client.getMulti(['a', 'bad', 'b']))
   t.match(many, { code: 'ERR_MEMCACHE_SERVER', command: 'getMulti', message: /oh/, sent: true })
+  if (dialect.name === 'binary') t.equal(server.peers.length, 1, 'and it does when one of many keys is refused: something tells where the reply ends')
   t.equal(await client.get('d'), 'of d')
   await client.close()
   await server.close()
 })
+
+onEach('a server that knows none of the commands', async (t, dialect) => {
+  // An error for each line, as memcached before 1.6 says it to meta; one that speaks no binary says it at the first line feed.
+  const server = await opened.scripted(async (peer) => {
+    for (;;) {
+      const request = await peer.request()
+      peer.send('ERROR\r\n'.repeat(dialect.name === 'binary' ? 1 : request.split('\r\n').length - 1))
+    }
+  })
+  const client = opened.client(server, { driver: dialect.driver })
+  for (const [name, call] of commandsOf(dialect)) {
+    const { error, took } = await outcome(call(client))
+    t.match(error, { code: 'ERR_MEMCACHE_CLIENT', command: name, sent: true }, name)
+    t.ok(took < SLACK, `${name}: at once`)
+  }
+  await client.close()
+  await server.close()
+})
+
+onEach('a real memcached that was told to speak another protocol', async (t, dialect) => {
+  const server = await startMemcached(['-B', dialect.name === 'binary' ? 'ascii' : 'binary'])
+  const client = opened.client(server, { driver: dialect.driver, timeout: SHORT })
+  for (const call of [getOne, getThree, (each: Client) => each.set('k', 'v'), (each: Client) => each.incr('k'), statistics]) {
+    const { error, took } = await outcome(call(client))
+    t.ok(error instanceof MemcacheSocketError || error instanceof MemcacheClientError, 'it says nothing, or it says ERROR', { error })
+    t.ok(took < SHORT + SLACK)
+  }
+  await client.close()
+  await server.stop()
+}, { skip: withoutMemcached })
 
 onEach('stalled: every call settles, and the next connection works', async (t, dialect) => {
   const server = await opened.scripted(atFirst(dialect, (peer) => peer.closed()))

@@ -346,7 +346,7 @@ t.test('a reply to many keys that is out of order', async (t) => {
 t.test('what is outside the grammar', async (t) => {
   const lines = [
     'VA', 'VA ', 'VA  ', 'VA f0', 'VA x f0', 'VA -1 f0', 'VA +1 f0', 'VA 1.0 f0', 'VA 1e1 f0', 'VA 1x f0', 'VA 0x1 f0', 'VA 12345678901 f0', 'VA 1000001 O42 f0',
-    'VA 2147483648 O42 f0', 'VA 9999999999 O42 f0', 'VA  1 O42 f0', ' VA 1 O42 f0', 'VA\t1 O42 f0', 'VA 1\tO42 f0', 'VA 1 O42\tf0', 'VA 1 O42 f0\t', 'VA 1 O42 f0\x00', 'VA 1 O42 f0\x0b',
+    'VA 2147483648 O42 f0', 'VA 9999999999 O42 f0', 'VA  1 O42 f0', ' VA 1 O42 f0', 'VA\t1 O42 f0', 'VA 1\tO42 f0', 'VA 1 O42\tf0', 'VA 1 O42 f0\t', 'VA 1 O42 f0\x00', 'VA 1 O42 f0\x0b', 'VA 1 O42 f0\n',
     'VA 1 O42 f', 'VA 1 O42 fx', 'VA 1 O42 f-1', 'VA 1 O42 f4294967296', 'VA 1 O42 f99999999999', 'VA 1 O42 f1.5', 'VA 1 O42 f0 c', 'VA 1 O42 f0 cx', 'VA 1 O42 f0 c-1',
     'VA 1 O42 f0 c18446744073709551616', 'VA 1 O42 f0 c123456789012345678901', 'VA 1 O42 f0 s', 'VA 1 O42 f0 sx', 'VA 1 O42 f0 s-1', 'VA 1 O42 f0 t', 'VA 1 O42 f0 tx', 'VA 1 O42 f0 t-2',
     'VA 1 O42 f0 t99999999999', 'VA 1 O42 f0 l', 'VA 1 O42 f0 lx', 'VA 1 O42 f0 l-1', 'VA 1 O42 f0 h', 'VA 1 O42 f0 hx', 'va 1 O42 f0', 'Va 1 O42 f0', 'VAL 1 O42 f0', 'V 1 O42 f0', 'VB 1 O42 f0',
@@ -364,7 +364,7 @@ t.test('what is outside the grammar', async (t) => {
   t.throws(() => decode(get, 'VA 1 O42 f0\r\n12\r\n'), MemcacheProtocolError, 'the value is longer than its length')
   t.throws(() => decode(get, 'VA 2 O42 f0\r\n1\r\nEN O43\r\n'), MemcacheProtocolError, 'the value is shorter than its length')
   for (const request of EVERY) {
-    for (const bytes of ['MN\n\n', 'HD O42\n', 'VA 1 O42 f0\n1\r\n', 'OK\n\n', 'HD O42\r\r\n', 'HD O42 \r \n', 'HD\r \n', 'EN\rx\n', '\n\r\n\r', '\r\n\r\n', '\r\r\r\n', '\x81\x00\x00\r\n']) {
+    for (const bytes of ['MN\n\n', 'HD O42\n', 'HD O42\t\n', 'HD O42\x00\n', 'HD \n\n', 'VA 1 O42 f0\n1\r\n', 'OK\n\n', 'HD O42\r\r\n', 'HD O42 \r \n', 'HD\r \n', 'EN\rx\n', '\n\r\n\r', '\r\n\r\n', '\r\r\r\n', '\x81\x00\x00\r\n']) {
       t.throws(() => decode(request, bytes), MemcacheProtocolError, `${request.op}: ${JSON.stringify(bytes)}`)
     }
     t.throws(() => decode(request, 'x'.repeat(70_000)), MemcacheProtocolError, `${request.op}: a line that does not end`)

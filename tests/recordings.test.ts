@@ -10,7 +10,7 @@ import type { Op, Request } from '../lib/commands.ts'
 import { more, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
 import { MemcacheClosedError, MemcacheDriverError, MemcacheError, MemcacheProtocolError } from '../lib/errors.ts'
 import { endpointOf, resolveOptions } from '../lib/options.ts'
-import { encoded, exchangeOf } from './support/exchanges.ts'
+import { encoded, exchangeOf, feed } from './support/exchanges.ts'
 import { random } from './support/outcomes.ts'
 import { binaryRequests, binaryResponse } from './support/recorded-binary.ts'
 import { conversationExchanges, memcachedExchanges, type RecordedExchange } from './support/recorded-exchanges.ts'
@@ -114,8 +114,7 @@ function framesOf(protocol: Protocol<unknown>, pieces: Iterable<Buffer>): string
 function eachFrame(protocol: Protocol<unknown>, pieces: Iterable<Buffer>, take: (frame: unknown) => boolean): void {
   const reader = new ByteReader()
   for (const piece of pieces) {
-    const memory = Buffer.from(piece)
-    reader.feed(memory)
+    const memory = feed(reader, piece)
     while (reader.ready) {
       const frame = protocol.frame(reader, 64 * 1024 * 1024)
       if (frame === undefined) break

@@ -27,6 +27,16 @@ export function latin1(bytes: Bytes): string {
   return typeof bytes === 'string' ? bytes : bytes.map((part) => (typeof part === 'string' ? part : part.toString('latin1'))).join('')
 }
 
+/** What stands in a socket's memory from before: it reads like a reply, too. */
+const STALE = Buffer.from(' O42 f0\r\nv\r\nEND\r\nMN\r\n')
+
+/** Feeds a piece as a connection does, in memory that is longer than it; gives that, to be overwritten when the turn is over. */
+export function feed(reader: ByteReader, piece: Buffer): Buffer {
+  const memory = Buffer.concat([piece, STALE])
+  reader.feed(memory, piece.length)
+  return memory
+}
+
 /** Stands for a reply that is not whole. */
 export const waiting: unique symbol = Symbol('waiting')
 
@@ -43,8 +53,7 @@ export function replyIn<O extends Op, Frame>(
   const fold = exchangeOf(protocol, request).decode(request, opaque)
   const reader = new ByteReader()
   for (const piece of pieces) {
-    const memory = Buffer.from(piece)
-    reader.feed(memory)
+    const memory = feed(reader, piece)
     while (reader.ready) {
       const frame = protocol.frame(reader, LONGEST_VALUE)
       if (frame === undefined) break
