@@ -83,6 +83,8 @@ function claims(begin: (left: number) => Buffer, length: number, depth: number):
   return Buffer.concat([...heads, Buffer.alloc(length, '0')]).subarray(0, length)
 }
 
+const v8Claims = (length: number, depth = 900): Buffer => claims((left) => Buffer.from([0x41, ...varint(left)]), length, depth)
+
 const array32 = (left: number): Buffer => {
   const head = Buffer.alloc(5, 0xdd)
   head.writeUInt32BE(left, 1)
@@ -91,15 +93,15 @@ const array32 = (left: number): Buffer => {
 
 /** Each has to be refused. */
 const REFUSED: readonly (readonly [what: string, itemFlags: number, bytes: Buffer])[] = [
-  ['v8: nested arrays of a claimed million each', flags.v8, Buffer.concat([v8Of(), claims((left) => Buffer.from([0x41, ...varint(left)]), MiB, 900)])],
-  ['v8: deeper ones', flags.v8, Buffer.concat([v8Of(), claims((left) => Buffer.from([0x41, ...varint(left)]), MiB, 100_000)])],
-  ['v8: the same, compressed', flags.v8 | flags.lz4, lz4.compress(Buffer.concat([v8Of(), claims((left) => Buffer.from([0x41, ...varint(left)]), 32 * MiB, 900)]))],
+  ['v8: nested arrays of a claimed million each', flags.v8, Buffer.concat([v8Of(), v8Claims(MiB)])],
+  ['v8: deeper ones', flags.v8, Buffer.concat([v8Of(), v8Claims(MiB, 100_000)])],
+  ['v8: the same, compressed', flags.v8 | flags.lz4, lz4.compress(Buffer.concat([v8Of(), v8Claims(32 * MiB)]))],
   ['v8: an array of 2^32-1 holes', flags.v8, v8Of('a', varint(2 ** 32 - 1), '@', [0], varint(2 ** 32 - 1))],
   ['v8: a length of 36 bits', flags.v8, v8Of('A', [0xff, 0xff, 0xff, 0xff, 0xff, 1])],
-  ['v8: an array in place of a pattern', flags.v8, Buffer.concat([v8Of('R'), claims((left) => Buffer.from([0x41, ...varint(left)]), MiB, 900)])],
-  ['v8: an array in place of a boxed string', flags.v8, Buffer.concat([v8Of('s'), claims((left) => Buffer.from([0x41, ...varint(left)]), MiB, 900)])],
-  ['v8: an array in place of a message', flags.v8, Buffer.concat([v8Of('rm'), claims((left) => Buffer.from([0x41, ...varint(left)]), MiB, 900)])],
-  ['v8: an array behind an error\'s two-byte message', flags.v8, Buffer.concat([v8Of('rmc', [2], 'ab', 'c'), claims((left) => Buffer.from([0x41, ...varint(left)]), MiB, 900)])],
+  ['v8: an array in place of a pattern', flags.v8, Buffer.concat([v8Of('RA', varint(MiB)), v8Claims(MiB), Buffer.alloc(1)])],
+  ['v8: an array in place of a boxed string', flags.v8, Buffer.concat([v8Of('sA', varint(MiB)), v8Claims(MiB)])],
+  ['v8: an array in place of a message', flags.v8, Buffer.concat([v8Of('rmA', varint(MiB)), v8Claims(MiB), Buffer.from('.')])],
+  ['v8: an array behind an error\'s two-byte message', flags.v8, Buffer.concat([v8Of('rmc', [2], 'ab', 'c'), v8Claims(MiB)])],
   ['v8: a string longer than the item', flags.v8, v8Of('"', varint(2 ** 31), 'abc')],
   ['v8: a bigint longer than the item', flags.v8, v8Of('Z', varint(2 ** 31), 'abc')],
   ['v8: an ArrayBuffer longer than the item', flags.v8, v8Of('B', varint(2 ** 30), 'abc')],

@@ -83,7 +83,7 @@ void t.test('encryption: what was changed, or moved, is refused', async (t) => {
   const mine = await stored('mine')
   const forged: (readonly [what: string, item: Stored])[] = [
     ['the value of another key', await stored('yours')],
-    ['other flags', { ...mine, flags: mine.flags | flags.json }],
+    ['other flags', { ...mine, flags: mine.flags | flags.bytes }],
     ['not encrypted', { value: Buffer.from('for me'), flags: 0 }],
     ['another key\'s id', { ...mine, value: Buffer.concat([Buffer.of(FORMER.id), mine.value.subarray(1)]) }],
     ['an id that nobody has', { ...mine, value: Buffer.concat([Buffer.of(99), mine.value.subarray(1)]) }],

@@ -253,7 +253,7 @@ void t.test('v8: views have their own memory, and what is the same stays the sam
   t.equal(got.floats.buffer.byteLength, 12, 'not that of all the item')
   t.ok(Buffer.isBuffer(got.nested[0]))
   const item = stored([Buffer.from('abc')], { serializer: v8 })
-  const [bytes] = read(item.value, item.flags, { serializer: v8 }) as [Buffer]
+  const [bytes] = format({ serializer: v8 }).decode(item).value as [Buffer]
   item.value.fill(0)
   t.equal(bytes.toString(), 'abc')
   const shared = { date: new Date(1) }
