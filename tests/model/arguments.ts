@@ -93,7 +93,7 @@ function hasWrongValue({ command, args }: Call): boolean {
       return args[2].cas === undefined || isWrongTtl(args[2].ttl) || isWrongValue(args[1])
     case 'append':
     case 'prepend':
-      return (storePiece(args[1])?.length ?? Infinity) > LIMITS.client
+      return isWrongTtl(args[2]?.ttl) || (storePiece(args[1])?.length ?? Infinity) > LIMITS.client
     case 'incr':
     case 'decr':
       return NO_DELTAS.includes(args[1]) || (args[2] !== undefined && (isWrongInitial(args[2].initial, args[1]) || isWrongTtl(args[2].ttl)))

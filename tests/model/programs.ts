@@ -45,7 +45,7 @@ const anything = fc.oneof(
   { weight: 4, arbitrary: pick([1, [LARGE]], [3, [TOO_LARGE]], [1, [FAR_TOO_LARGE]], [3, NO_VALUES]) },
 )
 const pieces: readonly unknown[] = ['', '7', ' 7', '0', 'x', '-', '✓', 7, 10n, Buffer.from([255])]
-const piece = pick([40, pieces], [1, [LARGE, FAR_TOO_LARGE]], [2, [TOO_LARGE]], [1, [...NO_VALUES, ...objects]])
+const piece = pick([40, pieces], [2, [LONG_TEXT]], [1, [LARGE, FAR_TOO_LARGE]], [2, [TOO_LARGE]], [1, [...NO_VALUES, ...objects]])
 const delta = pick<number | bigint>([8, [1, 1n, 5, -3, 1000, 0, 0n, 7n, -20n]], [1, [LARGEST, 2n ** 63n, -LARGEST]], [1, NO_DELTAS])
 const initial = pick<number | bigint>([8, [10, 0, 9n, 2n ** 60n, LARGEST]], [1, NO_INITIALS])
 const id = fc.oneof(
@@ -75,12 +75,23 @@ export function programs(scope: Scope): Arbitrary<Turn[]> {
   const { turns, calls, clock } = scope
   const pause = clock ? pick([6, [0]], [1, [1, 60, 99, 100, 1000]]) : fc.constant(0)
   const together = fc.array(anyCall(scope), { minLength: 1, maxLength: calls, size: 'max' })
-  const turn = fc.record({ by: fc.nat({ max: 7 }), pause, calls: together }, plain)
-  return fc.array(turn, { minLength: 1, maxLength: turns, size: 'max' })
+  const by = fc.nat({ max: 7 })
+  const turn = fc.record({ by, pause, calls: together }, plain).map((each): Turn[] => [each])
+  const exchange = fc.tuple(by, by, anyKey(scope), anything, replacing).map(([reader, writer, key, value, options]): Turn[] => [
+    { by: reader, pause: 0, calls: [makeCall('gets', [key])] },
+    { by: writer, pause: 0, calls: [makeCall('cas', [key, value, options])] },
+  ])
+  const parts = fc.oneof({ weight: 12, arbitrary: turn }, { weight: 1, arbitrary: exchange })
+  return fc.array(parts, { minLength: 1, maxLength: turns, size: 'max' }).map((all) => all.flat())
 }
 
-function anyCall({ calls, clock, binaryKeys }: Scope): Arbitrary<Call> {
-  const key = pick<KeyLike>([20, ['a', 'a', 'a', Buffer.from('a'), 'b', 'b', ...PLAIN_KEYS]], [1, NO_KEYS], [binaryKeys ? 5 : 0, BINARY_KEYS])
+function anyKey({ binaryKeys }: Scope): Arbitrary<KeyLike> {
+  return pick<KeyLike>([20, ['a', 'a', 'a', Buffer.from('a'), 'b', 'b', ...PLAIN_KEYS]], [1, NO_KEYS], [binaryKeys ? 5 : 0, BINARY_KEYS])
+}
+
+function anyCall(scope: Scope): Arbitrary<Call> {
+  const { calls, clock } = scope
+  const key = anyKey(scope)
   const keys = fc.array(key, { maxLength: 5 })
   // What takes more than one round trip, others may come between; a flush in some seconds calls off one that has not been carried out.
   const alone = calls === 1
@@ -94,8 +105,8 @@ function anyCall({ calls, clock, binaryKeys }: Scope): Arbitrary<Call> {
     of('add', 6, fc.tuple(key, anything, sometimes(storing))),
     of('replace', 6, fc.tuple(key, anything, sometimes(storing))),
     of('cas', 16, fc.tuple(key, anything, replacing)),
-    of('append', 7, fc.tuple(key, piece)),
-    of('prepend', 7, fc.tuple(key, piece)),
+    of('append', 7, fc.tuple(key, piece, sometimes(storing))),
+    of('prepend', 7, fc.tuple(key, piece, sometimes(storing))),
     of('incr', 12, counting),
     of('decr', 12, counting),
     of('delete', 3, fc.tuple(key)),
