@@ -10,6 +10,7 @@ import { outsideTap } from './support/outside-tap.ts'
 import { root } from './support/pages.ts'
 import { bentPickles } from './support/recorded-pickles.ts'
 import { startMemcached, withoutMemcached } from './support/servers.ts'
+import { trees } from './support/trees.ts'
 
 /** Values on a real memcached that other clients have written, and what those clients make of ours. */
 
@@ -94,19 +95,30 @@ async function share(t: Test, format: Format, start: (port: string) => ForeignCl
   await more?.(t, ours, theirs)
 }
 
+/** Any nested data, in both directions. */
+async function shareTrees(t: Test, ours: Client, theirs: ForeignClient): Promise<void> {
+  for (const value of fc.sample(trees, { numRuns: 100, seed: 4 })) {
+    await ours.set('ours', [value])
+    const described = await theirs.get('ours')
+    t.strictSame(likeHere(described), describe([value]), 'written')
+    await theirs.set('theirs', described)
+    t.strictSame(describe(await ours.get('theirs')), describe([value]), 'read')
+  }
+}
+
 const python = pythonWith('pymemcache, pylibmc, memcache, lz4.block')
 const withoutPython = withoutMemcached || (python === undefined ? 'the memcached clients of Python 3 are not installed' : false)
 const withoutRuby = withoutMemcached || (succeeds('ruby', ['-e', "require 'dalli'"]) ? false : 'ruby and its dalli are not installed')
 const withoutPhp = withoutMemcached || (succeeds('php', ['-r', 'exit(class_exists("Memcached") ? 0 : 1);']) ? false : 'php and its memcached are not installed')
 const startPython = (name: string) => (port: string) => startForeign(python ?? 'python3', 'clients.py', name, port)
 
-void t.test('pymemcache', { skip: withoutPython }, (t) => share(t, compat.pymemcache, startPython('pymemcache'), [...PYTHON, ...BUFFERS]))
+void t.test('pymemcache', { skip: withoutPython }, (t) => share(t, compat.pymemcache, startPython('pymemcache'), [...PYTHON, ...BUFFERS], shareTrees))
 
-void t.test('python-memcached', { skip: withoutPython }, (t) => share(t, compat.pythonMemcached, startPython('python-memcached'), [...PYTHON, ...BUFFERS]))
+void t.test('python-memcached', { skip: withoutPython }, (t) => share(t, compat.pythonMemcached, startPython('python-memcached'), [...PYTHON, ...BUFFERS], shareTrees))
 
 void t.test('pylibmc', { skip: withoutPython }, (t) => {
   const rows = [...PYTHON.filter(([kind]) => kind[0] !== 'bool'), ...BUFFERS]
-  return share(t, compat.pylibmc, startPython('pylibmc'), [...rows, [['bool', true], 1, 'read'], [['bool', false], 0, 'read'], [['bool', true], true, 'written'], [['bool', false], false, 'written']])
+  return share(t, compat.pylibmc, startPython('pylibmc'), [...rows, [['bool', true], 1, 'read'], [['bool', false], 0, 'read'], [['bool', true], true, 'written'], [['bool', false], false, 'written']], shareTrees)
 })
 
 void t.test('pyermc', { skip: withoutPython }, (t) => {
@@ -120,6 +132,7 @@ void t.test('pyermc', { skip: withoutPython }, (t) => {
 
 void t.test('dalli', { skip: withoutRuby }, (t) =>
   share(t, compat.dalli, (port) => startForeign('ruby', 'dalli.rb', 'marshal', port), RUBY, async (t, ours, theirs) => {
+    await shareTrees(t, ours, theirs)
     await theirs.set('k', text('raw é'), { raw: true })
     t.equal(await ours.get('k'), 'raw é')
     await theirs.set('k', ['time', 5])
@@ -135,6 +148,7 @@ for (const settings of ['php,fastlz', 'php,zlib', 'json,fastlz']) {
   const rows = settings.startsWith('json') ? PHP.filter((row) => row !== KEYED) : PHP
   void t.test(`php-memcached with ${settings}`, { skip: withoutPhp }, (t) =>
     share(t, compat.phpMemcached, (port) => startForeign('php', 'memcached.php', settings, port), rows, async (t, ours, theirs) => {
+      if (settings.startsWith('php')) await shareTrees(t, ours, theirs) // JSON.parse rounds integers past 2^53
       const long = Array.from({ length: 40_000 }, (_, index) => `${index % 977} ${index % 13}`).join()
       await theirs.set('k', text(long)) // FastLZ has a second level for what is long
       t.equal(await ours.get('k'), long)
