@@ -11,7 +11,7 @@ const MOST_REMEMBERED = 2 * MOST_OBJECTS
 
 /** Python's unpickler: a stack, marks in it, and a memo of what may be named again. */
 export class PickleMachine {
-  readonly input: ByteInput
+  readonly #input: ByteInput
   #stack: unknown[] = []
   /** The stacks that stood when a mark was set: what lies below a mark is out of reach. */
   readonly #marked: unknown[][] = []
@@ -23,7 +23,7 @@ export class PickleMachine {
   #budget: number
 
   constructor(input: ByteInput) {
-    this.input = input
+    this.#input = input
     this.#budget = input.left
   }
 
@@ -31,7 +31,7 @@ export class PickleMachine {
   result(): unknown {
     const value = this.pop()
     if (this.#stack.length > 0 || this.#marked.length > 0) throw new MemcacheValueError('the pickle ends in the middle of a value')
-    if (this.input.left > 0) throw new MemcacheValueError(`there are ${this.input.left} bytes behind the end of the pickle`)
+    if (this.#input.left > 0) throw new MemcacheValueError(`there are ${this.#input.left} bytes behind the end of the pickle`)
     return value
   }
 
