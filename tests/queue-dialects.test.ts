@@ -421,6 +421,12 @@ t.test('darner', async (t) => {
     await converse(t, server, [[`${line}\r\n`, `ERROR \r\n${FIN}`]])
   }
 
+  const announced = await start(t, 'darner')
+  await converse(t, announced, [['set q 0 0 1\r\nabc\r\n', `CLIENT_ERROR bad data chunk\r\n${FIN}`]])
+  const statistics = await converse(t, announced, [])
+  statistics.send('stats\r\n')
+  t.match(await takeWhole(statistics), 'STAT queue_q_items 0\r\nSTAT queue_q_waiters 0\r\nSTAT queue_q_open_transactions 0\r\nEND\r\n', 'there is a queue all the same')
+
   const other = await start(t, 'darner')
   await converse(t, other, [['flush_all\r\n', 'Flushed all queues.\r\n']])
   const bystander = await converse(t, other, [['version\r\n', 'VERSION 0.2.0\r\n']])

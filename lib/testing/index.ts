@@ -3,6 +3,7 @@
 /**
  * `ermc/testing`: a memcached in this process, for tests, demos and benchmarks. It speaks the text, meta and
  * binary protocols as memcached 1.6.18 does, byte for byte, and has switches for the faults that a client must survive.
+ * With `dialect` it is a queue server instead: kestrel, darner, siberite or memcacheq.
  *
  *     await using server = await startServer()
  *     await using client = new Client(server.url)

@@ -61,8 +61,9 @@ function keptIn(bytes: Buffer): KeptItem[] {
     start = end + 1
     if (kind === '+') {
       if (start + length > bytes.length) break
+      const data = Buffer.from(bytes.subarray(start, start + length))
       const items = queues.get(name) ?? new Map<number, KeptItem>()
-      queues.set(name, items.set(id, { name, item: { id, flags, addedAt, expiresAt, data: Buffer.from(bytes.subarray(start, start + length)) } }))
+      queues.set(name, items.set(id, { name, item: { id, flags, addedAt, expiresAt, data } }))
       start += length
     } else if (kind === '-') queues.get(name)?.delete(id)
     else queues.delete(name)

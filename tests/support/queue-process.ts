@@ -49,7 +49,8 @@ export async function startQueueProcess(options: ServerOptions): Promise<QueuePr
 }
 
 async function start(options: ServerOptions): Promise<{ readonly process: ChildProcess; readonly port: number }> {
-  const started = spawn(...outsideTap(process.execPath, ['--import', 'tsx', child, JSON.stringify(options)]), { stdio: ['pipe', 'pipe', 'inherit'] })
+  const args = ['--import', 'tsx', child, JSON.stringify(options)]
+  const started = spawn(...outsideTap(process.execPath, args), { stdio: ['pipe', 'pipe', 'inherit'] })
   const [said] = (await Promise.race([once(started.stdout, 'data'), once(started, 'exit')])) as [Buffer | number | null]
   if (!Buffer.isBuffer(said)) throw new Error(`the server did not start: ${said}`)
   return { process: started, port: Number(said) }
