@@ -6,14 +6,13 @@ import { casId, list, pairs, statsSection, whole } from './arguments.ts'
 import { lifetime, type CasOptions, type CountOptions, type StoreOptions } from './call-options.ts'
 import { Caller, type Life } from './caller.ts'
 import { CasIds } from './cas-ids.ts'
-import type { Codec } from './codec.ts'
 import type { CallOptions, Item, Key, MetaItem, Reply, Request, StoreMode } from './commands.ts'
 import { countLike, initialCount, step } from './counter.ts'
 import type { CounterStart } from './counting.ts'
 import type { Driver } from './driver.ts'
 import { complete, MemcacheClosedError, type MemcacheError } from './errors.ts'
 import { expiry, type Ttl } from './expiry.ts'
-import { valueFormat } from './format.ts'
+import { valueFormat, type ValueFormat } from './format.ts'
 import { nameKeys, wireKey, type KeyLike, type KeyRules } from './key.ts'
 import type { OpenDriver } from './queue/links.ts'
 import { stack } from './middleware.ts'
@@ -40,7 +39,7 @@ export class Client extends EventEmitter<ClientEvents> {
   readonly #caller: Caller
   readonly #life: Life
   readonly #keys: KeyRules
-  readonly #values: Codec<unknown, Buffer>
+  readonly #values: ValueFormat
   readonly #casIds: CasIds | undefined
   readonly #results: Results
   readonly #queues: Queues
@@ -343,7 +342,7 @@ export class Client extends EventEmitter<ClientEvents> {
     const result = (count: bigint | undefined): N | undefined => (count === undefined ? undefined : countLike(delta, count))
     const initial = options?.initial
     if (initial === undefined) return this.#caller.call(command, options, build, result)
-    const start = (): CounterStart => ({ initial: initialCount(initial, delta), expires: lifetime(options) })
+    const start = (): CounterStart => ({ initial: initialCount(initial, delta), flags: this.#values.counterFlags, expires: lifetime(options) })
     return this.#caller.guard(command, options, async () => result(await this.#caller.countFrom(build(), start(), options)))
   }
 }

@@ -2,11 +2,12 @@
 import { Buffer } from 'node:buffer'
 import type { CallOptions, Execute, Request } from './commands.ts'
 import { MemcacheTimeoutError } from './errors.ts'
-import { flags } from './flags.ts'
 
 /** How a counter begins that does not exist. */
 export interface CounterStart {
   readonly initial: bigint
+  /** The flags that the client's format gives counters. */
+  readonly flags: number
   /** In the form of expiry.ts. */
   readonly expires: number
 }
@@ -19,10 +20,10 @@ export interface CounterStart {
 export async function countFrom(
   execute: Execute,
   request: Request<'count'>,
-  { initial, expires }: CounterStart,
+  { initial, flags, expires }: CounterStart,
   { signal, timeout }: CallOptions & { readonly timeout: number },
 ): Promise<bigint> {
-  const item = { value: Buffer.from(initial.toString()), flags: flags.integer }
+  const item = { value: Buffer.from(initial.toString()), flags }
   const deadline = performance.now() + timeout
   // The whole time at first: a request that may take less than the client's timeout says nothing of the connection.
   let left = timeout

@@ -19,6 +19,12 @@ export interface FormatSettings {
   readonly maxValueLength: number
 }
 
+/** How a client's values become items and back. */
+export interface ValueFormat extends Codec<unknown, Buffer> {
+  /** The flags of the counters that it makes. */
+  readonly counterFlags: number
+}
+
 /** What is read whatever the settings, unless they give its flag to something else. */
 const ALWAYS: { readonly serializers: readonly Serializer[]; readonly compressors: readonly Compressor[] } = {
   serializers: [json],
@@ -30,13 +36,13 @@ const ALWAYS: { readonly serializers: readonly Serializer[]; readonly compressor
  * @throws MemcacheValueError for serializers and compressors whose flags do not tell them apart, and for a compressor
  * beside a whole format.
  */
-export function valueFormat({ serializer, compressor, minCompressLength, maxValueLength }: FormatSettings, maxLength: number): Codec<unknown, Buffer> {
+export function valueFormat({ serializer, compressor, minCompressLength, maxValueLength }: FormatSettings, maxLength: number): ValueFormat {
   if (isFormat(serializer) && compressor !== undefined) {
     throw new MemcacheValueError(`the format "${serializer.name}" says how its values are compressed: there is no "compressor" beside it`)
   }
   const format = isFormat(serializer) ? serializer : formatOf([serializer].flat(), [compressor ?? lz4].flat())
   const squeeze = compression(format, { minLength: minCompressLength, maxLength })
-  return compose(serialization(format), compose(squeeze, lengthLimit(maxValueLength)))
+  return { ...compose(serialization(format), compose(squeeze, lengthLimit(maxValueLength))), counterFlags: format.counterFlags ?? flags.integer }
 }
 
 /** Whether it says how all values are stored, not only those that need a serializer. */

@@ -34,6 +34,8 @@ export interface Format {
   encode(value: unknown): Encoded
   /** `bytes` and `flags` are those of the item, without a compressor's. What is kept of the bytes has to be a copy. */
   decode(bytes: Buffer, flags: number): unknown
+  /** The flags of a counter that `incr` makes, whose bytes are decimal digits. Default: those of an integer. */
+  readonly counterFlags?: number
   /** Whether these flags, without a compressor's, mean anything here: what has others is read as a Buffer, as it is. Default: all do. */
   knows?(flags: number): boolean
 }

@@ -17,13 +17,21 @@ import { kindOf, type Kind } from './plain-data.ts'
  */
 type Row = readonly [flags: number, writes: readonly (Kind | 'int32' | 'rest')[], coding: Coding]
 
-/** `mask`: the bits that the rows are about; the others are for the client's users. */
-function format(name: string, compressors: readonly Compressor[], rows: readonly Row[], mask = 0xffff_ffff): Format {
+/** What is not the same for all clients. */
+interface Peculiarities {
+  /** The bits that the rows are about; the others are for the client's users. Default: all. */
+  readonly mask?: number
+  /** See {@link Format.counterFlags}. */
+  readonly counterFlags?: number
+}
+
+function format(name: string, compressors: readonly Compressor[], rows: readonly Row[], { mask = 0xffff_ffff, counterFlags = 2 }: Peculiarities = {}): Format {
   const writers = new Map(rows.flatMap((row) => row[1].map((kind) => [kind, row] as const)))
   const rowOf = (flags: number): Row | undefined => rows.find(([known]) => known === (flags & mask) >>> 0)
   return {
     name,
     compressors,
+    counterFlags,
     encode(value) {
       const kind = kindOf(value)
       const int32 = kind === 'integer' && value === ((value as number) | 0) ? writers.get('int32') : undefined
@@ -83,11 +91,11 @@ export const compat = {
     [4, ['bigint'], largeInteger],
     [2, [], integer], // a bool, which pylibmc too reads as an integer; from Python 2 an int
     [1, ['rest'], pickled],
-  ]),
+  ], { counterFlags: 4 }),
   /** dalli, for Ruby, which uses Marshal unless it is told otherwise. */
-  dalli: format('dalli', [zlibOrGzip(2)], [[1, ['rest'], marshalled], ...DALLI]),
+  dalli: format('dalli', [zlibOrGzip(2)], [[1, ['rest'], marshalled], ...DALLI], { counterFlags: 0 }),
   /** dalli with `serializer: JSON`. */
-  dalliJson: format('dalli', [zlibOrGzip(2)], [[1, ['rest'], marshalledOrJson], ...DALLI]),
+  dalliJson: format('dalli', [zlibOrGzip(2)], [[1, ['rest'], marshalledOrJson], ...DALLI], { counterFlags: 0 }),
   /** php-memcached, the extension `memcached` of PHP. */
   phpMemcached: format('php-memcached', [sizedZlib(0x30), sizedFastlz(0x50)], [
     [0, ['string'], text],
@@ -100,7 +108,7 @@ export const compat = {
     [5, [], unreadable('in the format of igbinary')],
     [6, [], jsonText],
     [7, [], unreadable('in the msgpack of PHP')],
-  ], PHP_BYTES + PHP_TYPE),
+  ], { mask: PHP_BYTES + PHP_TYPE, counterFlags: 1 }),
   /** spymemcached and xmemcached, for Java. */
   spymemcached: format('spymemcached', [gzip(2)], [
     [0, ['string'], text],
@@ -113,7 +121,7 @@ export const compat = {
     [0x700, ['float'], javaDouble],
     [0x800, ['bytes'], bytes],
     [1, [], unreadable('a serialized Java object')],
-  ]),
+  ], { counterFlags: 0 }),
   /** memjs, for Node, to which all is bytes: it sees the text of numbers and JSON, and sets no flags, which is read as text. */
   memjs: { ...ownFormat([json], []), name: 'memjs' },
   /** memcached, for Node. */
@@ -122,5 +130,5 @@ export const compat = {
     [4, ['bytes'], escapedBytes],
     [8, ['integer', 'float'], number],
     [2, ['rest'], escapedJson],
-  ]),
+  ], { counterFlags: 8 }),
 } as const

@@ -4,6 +4,7 @@ import { MemcacheValueError } from '../lib/errors.ts'
 import { flags } from '../lib/flags.ts'
 import { decodeString } from '../lib/plain-values.ts'
 import type { Serializer } from '../lib/serialization.ts'
+import { checkParts, MOST_PARTS } from './bounds.ts'
 import { describe, findFlaw, flawOfArray, flawOfObject, isPlainObject, refuse, type Leaves } from './flaws.ts'
 
 /** What `jsonWith` does with each value; `this` is the object or the array that it is in. */
@@ -28,8 +29,15 @@ export function jsonWith({ replacer, reviver }: JsonOptions): Serializer {
   const replaced = replacer === undefined ? (value: unknown) => value : (value: unknown) => replaceAll({ '': value }, '', replacer, new Set())
   return {
     flag: flags.json,
-    serialize: (value) => Buffer.from(stringify(replaced(value)), 'utf8'),
-    deserialize: (bytes) => JSON.parse(textOf(bytes), reviver) as unknown,
+    serialize(value) {
+      const bytes = Buffer.from(stringify(replaced(value)), 'utf8')
+      checkParts(partsOf(bytes))
+      return bytes
+    },
+    deserialize(bytes) {
+      checkParts(partsOf(bytes))
+      return JSON.parse(textOf(bytes), reviver) as unknown
+    },
   }
 }
 
@@ -79,6 +87,20 @@ function replaceAll(holder: object, key: string, replacer: JsonReplacer, ancesto
   }
   ancestors.delete(value)
   return copy
+}
+
+const [QUOTE, BACKSLASH, COLON, BRACKET, BRACE] = Buffer.from('"\\:[{') as unknown as [number, number, number, number, number]
+
+/** How many objects, arrays and properties there are at most; not counted where there is no room for too many. */
+function partsOf(bytes: Buffer): number {
+  if (bytes.length <= MOST_PARTS) return 0
+  let parts = 0
+  for (let at = 0; at < bytes.length; at += 1) {
+    const byte = bytes[at]
+    if (byte === COLON || byte === BRACKET || byte === BRACE) parts += 1
+    else if (byte === QUOTE) for (at += 1; at < bytes.length && bytes[at] !== QUOTE; at += 1) if (bytes[at] === BACKSLASH) at += 1
+  }
+  return parts
 }
 
 function textOf(bytes: Buffer): string {

@@ -4,8 +4,9 @@ import { MemcacheUnsupportedError, MemcacheValueError } from '../lib/errors.ts'
 import { flags } from '../lib/flags.ts'
 import { loadPackage } from '../lib/package-loader.ts'
 import type { Serializer } from '../lib/serialization.ts'
+import { MOST_LEVELS, MOST_PARTS } from './bounds.ts'
 import { describe, findFlaw, refuse, type Leaves } from './flaws.ts'
-import { checkBounds, MOST_LEVELS } from './msgpack-bounds.ts'
+import { checkBounds } from './msgpack-bounds.ts'
 
 /** What is used of the package @msgpack/msgpack. */
 interface Package {
@@ -31,9 +32,11 @@ function load(): Package {
 export const msgpack: Serializer = {
   flag: flags.msgpack,
   serialize(value) {
-    const bytes = encode(value)
+    const { buffer, byteOffset, length } = encode(value)
+    const bytes = Buffer.from(buffer, byteOffset, length)
     check(value)
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    if (length > MOST_PARTS) checkBounds(bytes) // so large that it could have more
+    return bytes
   },
   deserialize(bytes) {
     const special = checkBounds(bytes)

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { types } from 'node:util'
 import { behind, describe, flaw, hasSymbols, isPlainArray, isPlainObject, step, type Flaw } from './flaws.ts'
-import { MOST_LEVELS } from './v8-bounds.ts'
+import { MOST_LEVELS } from './bounds.ts'
 
 /**
  * Finds what a structured clone changes, drops or refuses. `longest`: the length that will be believed of an array with

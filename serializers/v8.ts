@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import { DefaultDeserializer, serialize } from 'node:v8'
 import { flags } from '../lib/flags.ts'
 import type { Serializer } from '../lib/serialization.ts'
+import { MOST_PARTS } from './bounds.ts'
 import { refuse } from './flaws.ts'
 import { checkBounds } from './v8-bounds.ts'
 import { findCloneFlaw } from './v8-flaws.ts'
@@ -18,6 +19,7 @@ export const v8: Serializer = {
     const bytes = clone(value)
     const flaw = findCloneFlaw(value, bytes.length)
     if (flaw !== undefined) refuse('V8', flaw)
+    if (bytes.length > MOST_PARTS) checkBounds(bytes) // so large that it could have more
     return bytes
   },
   deserialize(bytes) {

@@ -3,7 +3,7 @@ import { deflateSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
 import { valueFormat } from '../lib/format.ts'
-import { compat, MemcacheError, MemcacheValueError, type Format } from '../lib/index.ts'
+import { compat, meta, MemcacheError, MemcacheValueError, type Format } from '../lib/index.ts'
 import { startServer } from '../lib/testing/index.ts'
 import { Client } from '../lib/client.ts'
 import { readFastlz } from '../serializers/fastlz.ts'
@@ -236,6 +236,18 @@ void t.test('what claims to be compressed is not believed', async (t) => {
     await forger.set('k', Buffer.concat([bytes.subarray(0, 6), Buffer.from('broken')]))
     t.match(await rejection(client.get('k')), { name: 'MemcacheValueError', sent: true })
     t.equal(await client.set('k', 'the connection lives'), true)
+  }
+})
+
+void t.test('counters have the flags that the client gives them', async (t) => {
+  const rows: readonly (readonly [Format, number, unknown])[] = [[pyermc, 2, 5], [pythonMemcached, 2, 5], [pymemcache, 2, 5], [pylibmc, 4, 5], [dalli, 0, '5'], [phpMemcached, 1, 5], [spymemcached, 0, '5'], [memcached, 8, 5]]
+  for (const [format, flags, read] of rows) {
+    await using server = await startServer()
+    await using client = new Client({ port: server.port, serializer: format, driver: meta })
+    t.equal(await client.incr('n', 1, { initial: 5 }), 5)
+    t.strictSame(await client.get('n'), read, format.name)
+    t.equal((await client.metaGet('n'))?.flags, flags)
+    t.equal(await client.incr('n', 2), 7)
   }
 })
 

@@ -92,6 +92,10 @@ async function share(t: Test, format: Format, start: (port: string) => ForeignCl
     const length = (await sizes.metaGet(key))?.size ?? Infinity
     t.ok(length < 1000, `${key} is compressed: ${length} bytes`)
   }
+  t.equal(await ours.incr('counter', 1, { initial: 41 }), 41)
+  t.equal(await ours.incr('counter'), 42)
+  const [kind, digits] = await theirs.get('counter')
+  t.match(kind === 'bytes' ? Buffer.from(String(digits), 'hex').toString() : digits, '42', 'they read a counter of ours')
   await more?.(t, ours, theirs)
 }
 
