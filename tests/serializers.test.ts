@@ -184,14 +184,14 @@ void t.test('what is nested deep is kept or refused, never half of it', async (t
 })
 
 void t.test('what has too many parts is refused, written or read', async (t) => {
-  const many: unknown[] = Array.from({ length: 2_000_000 }, () => [])
-  for (const [name, serializer] of Object.entries({ json, v8, msgpack })) {
-    t.throws(() => stored(many, { serializer, maxValueLength: 10_000_000 }), refused(/more than 2000000 objects/), name)
+  const [arrays, bigints] = [Array.from({ length: 2_000_000 }, () => []), Array.from({ length: 2_000_000 }, () => 0n)]
+  for (const [serializer, many] of [[json, arrays], [msgpack, arrays], [v8, bigints]] as const) {
+    t.throws(() => stored(many, { serializer, maxValueLength: 10_000_000 }), refused(/more than 2000000 objects/))
     const wide = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`"[{:\\${index}`, { a: [[], index] }]))
-    t.strictSame(again(wide, serializer), wide)
+    t.ok(isDeepStrictEqual(again(wide, serializer), wide))
   }
   const text = '[{":\\'.repeat(600_000)
-  t.equal((again([text], json) as [string])[0], text, 'what is in strings does not count')
+  t.ok(isDeepStrictEqual(read(stored([text], { maxValueLength: 10_000_000 }).value, flags.json), [text]), 'what is in strings does not count')
   for (const [bytes, itemFlags] of [['[[],'.repeat(1_000_001), flags.json], ['{"":'.repeat(1_000_001), flags.json]] as const) t.throws(() => read(bytes, itemFlags), refused(/more than 2000000/))
 })
 
