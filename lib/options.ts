@@ -201,6 +201,7 @@ function checkFormat(format: Format): void {
   checkMethods('format', format)
   if (!Array.isArray(format.compressors)) throw new MemcacheValueError('the format has no list of compressors, which may be empty')
   for (const compressor of format.compressors) checkPart('compressor', compressor)
+  checkNumber('format.counterFlags', format.counterFlags ?? 0, [0, 2 ** 32 - 1])
 }
 
 function checkMethods(name: keyof typeof METHODS, part: unknown): void {

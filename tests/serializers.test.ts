@@ -366,7 +366,7 @@ void t.test('flags must tell serializers and compressors apart', async (t) => {
     { compressor: { ...squash, flag: 0 } }, { compressor: { ...squash, flag: 2 } }, { compressor: { ...squash, flag: 32 } }, { compressor: { ...squash, flag: 3072 } }, { compressor: [] }, { compressor: [lz4, lz4] },
     { serializer: { ...mine, flag: 1024 }, compressor: { ...squash, flag: 1024 } },
     { serializer: { encode: () => 0 } as unknown as Format }, { serializer: { ...raw, compressors: undefined } as unknown as Format }, { serializer: { ...raw, compressors: [{}] } as unknown as Format },
-    { serializer: raw, compressor: lz4 }, { serializer: [raw] as unknown as Serializer },
+    { serializer: { ...raw, counterFlags: '0 0 1\r\n' as unknown as number } }, { serializer: raw, compressor: lz4 }, { serializer: [raw] as unknown as Serializer },
   ]
   for (const options of wrong) t.throws(() => new Client(options), { name: 'MemcacheValueError' }, inspect(options, { depth: 0, breakLength: Infinity }))
   const right: readonly ClientOptions[] = [
