@@ -158,9 +158,12 @@ function foldGetMulti(request: Request<'getMulti'>, opaque: number): Fold<readon
   return (frame) => {
     const ends = typeof frame !== 'string' && frame.opcode === NOOP
     const reply = checked(frame, ends ? NOOP : GETKQ, opaque, request)
+    if (reply.status === KEY_ENOENT && !ends) return more // not every server keeps quiet about a miss
     if (reply.status !== OK) {
-      failure ??= refusalOf(reply)
-      if (ends || fatal.has(failure)) throw failure
+      const refusal = refusalOf(reply)
+      if (fatal.has(refusal)) throw refusal // nothing comes behind it
+      failure ??= refusal
+      if (ends) throw failure
       return more // the failure of one key: the others follow, and NOOP
     }
     if (ends) {

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
 import { commandName, type Item, type Key, type MetaItem, type Op, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
-import { MemcacheProtocolError, MemcacheServerError, type MemcacheError } from '../lib/errors.ts'
+import { MemcacheProtocolError, MemcacheServerError, type MemcacheDriverError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, stats, unexpectedFrame, verbosity, version } from './administration.ts'
 import { CR, CRLF, decimal, decimal64, LF, lineEnd, readData, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
@@ -46,8 +46,7 @@ function twoBytes(first: number, second: number): number {
 
 function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
   const { bytes, start, end } = reader
-  if (end - start < 4) return unfinishedLine(reader) // no reply is shorter
-  const status = STATUSES.get(twoBytes(bytes[start] as number, bytes[start + 1] as number))
+  const status = end - start < 4 ? undefined : STATUSES.get(twoBytes(bytes[start] as number, bytes[start + 1] as number)) // no reply is shorter
   const next = bytes[start + 2]
   if (status !== undefined && (next === SPACE || next === CR)) return readReply(reader, status, maxLength)
   const newline = lineEnd(reader)
@@ -98,6 +97,7 @@ function readFlag(frame: MetaFrame, bytes: Buffer, from: number, to: number): vo
       let dot = from + 1
       while (dot < to && bytes[dot] !== 0x2e) dot += 1
       frame.opaque = decimal(bytes, from + 1, dot)
+      if (frame.opaque < 0) frame.malformed = true
       if (dot < to) frame.place = decimal(bytes, dot + 1, to)
       return
     }
@@ -165,12 +165,13 @@ function encodeGetMulti({ keys, cas }: Request<'getMulti'>, opaque: number): Byt
 function foldGetMulti(request: Request<'getMulti'>, opaque: number): Fold<readonly (Item | undefined)[], Frame> {
   const items = new Array<Item | undefined>(request.keys.length).fill(undefined)
   let last = -1
-  let failure: MemcacheError | undefined
+  let failure: MemcacheDriverError | undefined
   return (frame) => {
     if (typeof frame === 'string') {
-      failure ??= serverError(frame)
-      if (failure === undefined) throw unexpectedFrame(frame, request)
-      return more // it stands in the place of one key: the others follow, and MN
+      const refused = refusal(frame)
+      if (refused === undefined || !isOfOneKey(refused)) throw unexpectedFrame(frame, request)
+      failure ??= refused
+      return more // the others follow, and MN
     }
     if (frame.status === 'MN') {
       if (failure !== undefined) throw failure
@@ -186,10 +187,9 @@ function foldGetMulti(request: Request<'getMulti'>, opaque: number): Fold<readon
   }
 }
 
-/** The failure of one key among many. Others than these, and the one that ends the connection, come for the whole request. */
-function serverError(line: string): MemcacheError | undefined {
-  const refused = refusal(line)
-  return refused instanceof MemcacheServerError && line.startsWith('SERVER_ERROR') ? refused : undefined
+/** Whether it stands in the place of one key among many. Other refusals, and that of a whole connection, come for the whole request. */
+function isOfOneKey(refused: MemcacheDriverError): boolean {
+  return refused instanceof MemcacheServerError && refused.message.startsWith('SERVER_ERROR')
 }
 
 function foldMetaGet(request: Request<'metaGet'>, opaque: number): Fold<MetaItem | undefined, Frame> {
@@ -204,7 +204,8 @@ function foldMetaGet(request: Request<'metaGet'>, opaque: number): Fold<MetaItem
 }
 
 const MODES: { readonly [mode in StoreMode]: string } = { set: '', cas: '', add: ' ME', replace: ' MR', append: ' MA', prepend: ' MP' }
-const STORED: { readonly [status in Status]?: StoreStatus } = { HD: 'stored', NS: 'not-stored', EX: 'exists', NF: 'not-found' }
+const CONDITIONAL = { HD: 'stored', NS: 'not-stored' } as const
+const CHANGED = { ...CONDITIONAL, EX: 'exists', NF: 'not-found' } as const
 
 /** `ms <key> <length> O<opaque> [F<flags>] [T<ttl>] [M<mode>] [C<cas>]\r\n<data>\r\n` */
 function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store'>, opaque: number): Bytes {
@@ -246,7 +247,7 @@ export const metaProtocol: Protocol<Frame> = {
     get: { encode: encodeGet, decode: (request, opaque) => (frame) => itemOf(checked(frame, opaque, request), request) },
     getMulti: { encode: encodeGetMulti, decode: foldGetMulti },
     metaGet: { encode: ({ key }, opaque) => `mg ${subject(key, opaque)} v f c t l h s\r\n`, decode: foldMetaGet },
-    store: { encode: encodeStore, decode: (request, opaque) => foldStatus(request, opaque, STORED) },
+    store: { encode: encodeStore, decode: (request, opaque) => foldStatus<StoreStatus>(request, opaque, request.mode === 'cas' ? CHANGED : CONDITIONAL) },
     delete: {
       encode: ({ key }, opaque) => `md ${subject(key, opaque)}\r\n`,
       decode: (request, opaque) => foldStatus(request, opaque, { HD: true, NF: false }),
@@ -262,7 +263,7 @@ export const metaProtocol: Protocol<Frame> = {
     verbosity,
   },
   unasked: (frame) => unaskedLine(typeof frame === 'string' ? frame : frame.status),
-  usableAfter,
+  usableAfter: (refused, request) => (request.op === 'getMulti' ? isOfOneKey(refused) : usableAfter(refused, request)),
 }
 
 /** The driver for memcached's meta protocol, the one that its authors recommend. memcached 1.6.10 or newer. */

@@ -303,6 +303,8 @@ t.test('one failure among many keys', async (t) => {
     const error = caughtOf(() => decode(request, kq('a', '1') + reply(OPCODES.getkq, { status, value: 'words' })))
     t.type(error, MemcacheDriverError, `status ${status.toString(16)}: nothing comes behind it, or nothing that fits`)
     t.notOk(binaryProtocol.usableAfter(error as MemcacheDriverError, request))
+    const late = caughtOf(() => decode(request, failed + reply(OPCODES.getkq, { status, value: 'words' })))
+    t.notOk(binaryProtocol.usableAfter(late as MemcacheDriverError, request), 'nor behind one that is not as bad')
   }
   t.throws(() => decode(request, kq('a', '1') + reply(OPCODES.noop, { status: 0x84 })), MemcacheServerError, 'the last packet itself')
   t.throws(() => decode(request, failed + reply(OPCODES.noop, { status: 0x84 })), outOfMemory)
