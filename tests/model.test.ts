@@ -80,7 +80,7 @@ async function embedded(): Promise<Running> {
   }
 }
 
-/** Its items stay from run to run, so that each has keys of its own. Its threads hold on to an item for a moment after it was sent. */
+/** Its items stay from run to run, so that each has keys of its own. */
 async function real(): Promise<Running> {
   const { host, port, stop } = await startMemcached(['-I', String(LIMITS.server), '-m', '1024'])
   return { options: { host, port }, exact: false, fresh: () => {}, stop: () => stop() }

@@ -158,6 +158,7 @@ export async function meet(client: Client, bursts: readonly Burst[], trouble?: T
   trouble?.delay(0)
   const [complaint] = (await Promise.all(complaints)).filter((each) => each !== undefined)
   if (complaint !== undefined) throw new Error(complaint)
+  if (breaks) await client.connect({ reconnect: true }) // the last connection may have ended without anybody knowing yet
   for (const key of keys) {
     if (!known.isOf(kept(key), await client.get(kept(key)))) throw new Error(`afterwards, get of key ${key} is wrong`)
   }

@@ -62,8 +62,8 @@ export interface Circumstances {
   readonly version: number
   /** The version that a cas id stands for; `undefined` for one that was never seen. */
   versionOf(id: bigint): number | undefined
-  /** Whether a counter that becomes shorter stays as long, with blanks. A server that is still sending it makes a new one. */
-  readonly padded: boolean
+  /** Whether the server has no choice in how it counts: see `counted`. */
+  readonly exact: boolean
 }
 
 /** All the ways that a call can end, whose arguments are as they should be. */
@@ -162,6 +162,10 @@ function joined(item: Item | undefined, command: 'append' | 'prepend', piece: Bu
   return [{ answer: value(true), item: { ...item, bytes, form, version, since: now } }]
 }
 
+/**
+ * A counter that becomes shorter stays as long, with blanks behind it; but memcached makes a new one while it is still sending
+ * the old one. And from 2^63 on it takes a counter for a negative number if a `-` happens to lie in the memory behind it.
+ */
 function counted(item: Item | undefined, command: 'incr' | 'decr', [, delta, options]: Call<'incr'>['args'], at: Circumstances): Ending[] {
   const { now, version } = at
   if (item === undefined) {
@@ -171,17 +175,17 @@ function counted(item: Item | undefined, command: 'incr' | 'decr', [, delta, opt
     return [{ answer: value(likeDelta(delta, BigInt(initial))), item: made }]
   }
   const number = numberIn(item)
-  if (number === undefined) return [{ answer: refusal([MemcacheClientError], true), item }]
+  const noNumber = { answer: refusal([MemcacheClientError], true), item }
+  if (number === undefined) return [noNumber]
   const step = command === 'incr' ? BigInt(delta) : -BigInt(delta)
   const count = step < 0n ? (number + step < 0n ? 0n : number + step) : BigInt.asUintN(64, number + step)
-  const exact = typeof delta === 'bigint' || count <= BigInt(Number.MAX_SAFE_INTEGER)
-  const answer = exact ? value(likeDelta(delta, count)) : refusal([MemcacheValueError], true)
+  const fits = typeof delta === 'bigint' || count <= BigInt(Number.MAX_SAFE_INTEGER)
+  const answer = fits ? value(likeDelta(delta, count)) : refusal([MemcacheValueError], true)
   const digits = String(count)
   const inPlace = Math.max(item.bytes.length, digits.length)
-  return [...new Set(at.padded ? [inPlace] : [inPlace, digits.length])].map((length) => ({
-    answer,
-    item: { ...item, bytes: Buffer.from(digits.padEnd(length)), version, since: now },
-  }))
+  const lengths = at.exact ? [inPlace] : [...new Set([inPlace, digits.length])]
+  const ends = lengths.map((length) => ({ answer, item: { ...item, bytes: Buffer.from(digits.padEnd(length)), version, since: now } }))
+  return at.exact || number < 2n ** 63n ? ends : [...ends, noNumber]
 }
 
 function likeDelta(delta: number | bigint, count: bigint): number | bigint {

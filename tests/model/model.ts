@@ -17,7 +17,7 @@ export interface Abilities {
 
 /** How a call was made. */
 interface Setting extends Abilities {
-  readonly alone: boolean
+  readonly exact: boolean
 }
 
 /** An outcome that the model does not allow. */
@@ -56,10 +56,10 @@ export class Model {
   }
 
   /**
-   * Follows the next call. `alone`: the server had nothing else to do meanwhile. `cas` without an id has to be given here
+   * Follows the next call. `exact`: the server had no choice in how it counts. `cas` without an id has to be given here
    * with the one that the client remembers. @throws Contradiction
    */
-  follow(call: Call, outcome: Outcome, abilities: Abilities, alone: boolean): void {
+  follow(call: Call, outcome: Outcome, abilities: Abilities, exact: boolean): void {
     if ('error' in outcome && !(outcome.error instanceof MemcacheError && outcome.error.command === call.command)) {
       throw new Contradiction(`${told(call, outcome)}, which names no command or another one`)
     }
@@ -67,9 +67,9 @@ export class Model {
     const parts = partsOf(call)
     if (faults.length > 0) this.#expect(call, outcome, refusal(faults, false))
     else if (abilities.lacks.includes(call.command)) this.#expect(call, outcome, refusal([MemcacheUnsupportedError], false))
-    else if (parts === undefined) this.#followOne(call, outcome, { ...abilities, alone })
-    else if ('error' in outcome) this.#followFailed(call, parts, outcome, { ...abilities, alone })
-    else this.#followAll(call, parts, outcome.value, { ...abilities, alone })
+    else if (parts === undefined) this.#followOne(call, outcome, { ...abilities, exact })
+    else if ('error' in outcome) this.#followFailed(call, parts, outcome, { ...abilities, exact })
+    else this.#followAll(call, parts, outcome.value, { ...abilities, exact })
   }
 
   #followOne(call: Call, outcome: Outcome, setting: Setting): void {
@@ -127,10 +127,10 @@ export class Model {
     if (!explained) throw new Contradiction(`${told(call, outcome)}, which none of its keys would give`)
   }
 
-  #endings(call: Call<KeyCommand>, { forgets = false, alone }: Setting): Ending[] {
+  #endings(call: Call<KeyCommand>, { forgets = false, exact }: Setting): Ending[] {
     if (forgets) return endingsWithout(call)
     const items = this.#items.get(wireKey(call.args[0])) ?? [undefined]
-    const at = { now: this.#now, version: (this.#changes += 1), versionOf: (id: bigint) => this.#versions.get(id), padded: alone }
+    const at = { now: this.#now, version: (this.#changes += 1), versionOf: (id: bigint) => this.#versions.get(id), exact }
     return items.flatMap((item) => endings(this.#alive(item), call, at))
   }
 

@@ -14,7 +14,7 @@ export interface Player extends Abilities {
 export interface Stage {
   /** Moves its clock. */
   readonly advance?: (seconds: number) => void
-  /** Whether it is done with a call when it has answered it, so that nothing of it can be seen in the next one. */
+  /** Whether it does the same each time, if it is asked for one thing at a time. */
   readonly exact: boolean
 }
 
