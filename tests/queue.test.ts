@@ -488,9 +488,13 @@ t.test('a job that nobody asks for goes back', async (t) => {
     await Promise.all(clients.map((client) => client.close()))
     await Promise.all(servers.map((server) => server.close()))
   })
-  for (const client of clients) await client.queue('jobs', { codec: 'string' }).put('x')
-  const consumer = consumeAll<string>(clients, 'jobs', { codec: 'string', blockFor: 60 })
-  const { value: job } = await consumer.next()
+  const queues = clients.map((client) => client.queue('jobs', { codec: 'string' }))
+  const consumer = consumeAll<string>(clients, 'jobs', { codec: 'string', blockFor: 300 })
+  const next = consumer.next()
+  await until(() => servers.every((server) => server.connections === 1))
+  await sleep(20) // both wait for one job
+  await Promise.all(queues.map((queue) => queue.put('x')))
+  const { value: job } = await next
   await until(() => consumer.counters.received === 2)
   await until(() => consumer.counters.aborted === 1)
   await job?.ack()

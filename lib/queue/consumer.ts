@@ -1,8 +1,12 @@
 import { onAbort } from '../abort-watch.ts'
-import { Backoff, pause } from './backoff.ts'
 import { MemcacheClosedError, MemcacheServerError, MemcacheSocketError } from '../errors.ts'
-import type { Job, Outcome } from './job.ts'
+import { Backoff, pause } from './backoff.ts'
+import type { Job } from './job.ts'
 import { QueueReader, type QueueAddress } from './reader.ts'
+import type { Outcome } from './reservation.ts'
+
+/** Milliseconds that one of several servers has for its answer before the others are asked, too. */
+const PATIENCE = 10
 
 /** How a consumer takes jobs. */
 export interface ConsumeOptions {
@@ -32,7 +36,7 @@ export interface QueueCounters {
   readonly faults: number
 }
 
-/** One server, and those of its readers that have nothing to do. */
+/** One server, and those of its readers that are free to take a job. */
 interface Source<T> {
   readonly idle: QueueReader<T>[]
   readonly backoff: Backoff
@@ -52,22 +56,20 @@ export class Consumer<T = unknown> implements AsyncIterableIterator<Job<T>, unde
   readonly #blockFor: number
   readonly #auto: boolean
   readonly #onFault: ConsumeOptions['onFault']
-  readonly #sources: readonly Source<T>[]
+  /** In the order in which it is their turn. */
+  readonly #sources: Source<T>[]
   readonly #readers: QueueReader<T>[] = []
   readonly #counters = { received: 0, acked: 0, aborted: 0, lost: 0, empty: 0, faults: 0 }
-  readonly #waiting: { resolve: (next: Next<T>) => void; reject: (reason: unknown) => void }[] = []
-  /** Jobs that came when somebody else's had been quicker. */
+  readonly #waiting: { resolve: (next: Next<T> | Promise<Next<T>>) => void; reject: (reason: unknown) => void }[] = []
+  /** Jobs that came when another server had been quicker. */
   readonly #ready: { readonly job: Job<T>; readonly timer: NodeJS.Timeout }[] = []
-  /** Jobs of which it is not known yet what becomes of them, and whose connection each of them needs. */
-  readonly #unfinished = new Map<Job<T>, QueueReader<T>>()
-  readonly #reading = new Set<QueueReader<T>>()
   readonly #ending = new AbortController()
   readonly #unwatch: (() => void) | undefined
+  #patience: NodeJS.Timeout | undefined
   #latest: Job<T> | undefined
-  #closing: Promise<void> | undefined
-  #failure: unknown
-  /** Called once, when a read or a job is done with. */
-  readonly #onProgress: (() => void)[] = []
+  #closed: Promise<void> | undefined
+  #ended: Promise<unknown> | undefined
+  #failure: { readonly error: unknown } | undefined
 
   constructor(addresses: readonly QueueAddress<T>[], options: ConsumeOptions) {
     const { blockFor = 1000, concurrency = 1, ack, signal, onFault } = options
@@ -84,47 +86,51 @@ export class Consumer<T = unknown> implements AsyncIterableIterator<Job<T>, unde
     return { ...this.#counters }
   }
 
+  /** Aborted as soon as no more jobs are taken: by `close()`, by leaving the loop, by the option `signal`, by a failure. */
+  get closing(): AbortSignal {
+    return this.#ending.signal
+  }
+
   [Symbol.asyncIterator](): this {
     return this
   }
 
   /**
-   * The next job; done, once the consumer is closed. Where every reader has an open job, it waits until one is settled.
+   * The next job; done, once the consumer is closed and the server has confirmed what was said about the jobs. Where every
+   * reader has an open job, it waits until one is settled.
    * @throws what is no passing fault: the server refuses the command, the client was closed.
    */
   next(): Promise<Next<T>> {
-    if (this.#auto && this.#latest?.open === true) void this.#latest.ack()
-    if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    if (this.#closing !== undefined) return Promise.resolve(DONE)
+    this.#acknowledgeLatest()
+    if (this.#failure !== undefined) return Promise.reject(this.#failure.error)
+    if (this.closing.aborted) return this.#done()
     const ready = this.#takeReady()
     if (ready !== undefined) return Promise.resolve(this.#handOut(ready))
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject })
-      this.#read()
+      this.#ask()
     })
   }
 
-  /** What leaving a `for await` loop calls: open jobs go back to the queue. Resolves when all connections have ended. */
+  /**
+   * What leaving a `for await` loop calls: `close()`, and open jobs go back to the queue. Resolves when all connections have
+   * ended.
+   */
   async return(): Promise<Next<T>> {
     const closed = this.close()
-    for (const job of this.#unfinished.keys()) if (job.open) void job.abort()
+    for (const reader of this.#readers) reader.giveBack()
     await closed
-    await this.settled()
+    await this.#ended
     return DONE
   }
 
   /**
-   * Takes no more jobs. Resolves when nothing is being read any more. A job that is open keeps its connection until it is
-   * settled.
+   * Takes no more jobs. Resolves when nothing is being read any more, for which a read that carries an acknowledgement has
+   * to be answered. A job that is open keeps its connection until it is settled.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
-  }
-
-  /** Resolves when no job is open any more. */
-  settled(): Promise<void> {
-    return this.#until(() => this.#unfinished.size === 0)
+    this.#closed ??= this.#close()
+    return this.#closed
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -133,91 +139,101 @@ export class Consumer<T = unknown> implements AsyncIterableIterator<Job<T>, unde
 
   async #close(): Promise<void> {
     this.#unwatch?.()
+    clearTimeout(this.#patience)
     this.#ending.abort()
-    for (const { resolve } of this.#waiting.splice(0)) resolve(DONE)
+    for (const { resolve } of this.#waiting.splice(0)) resolve(this.#done())
     for (let job = this.#takeReady(); job !== undefined; job = this.#takeReady()) void job.abort()
-    for (const reader of this.#readers) this.#endIfIdle(reader)
-    await this.#until(() => this.#reading.size === 0)
+    this.#ended = Promise.all(this.#readers.map((reader) => reader.retire()))
+    await Promise.all(this.#readers.map((reader) => reader.reading))
   }
 
-  async #until(reached: () => boolean): Promise<void> {
-    while (!reached()) await new Promise<void>((resolve) => this.#onProgress.push(resolve))
+  /** Not before what was said about jobs has arrived: who has left the loop may end the connections next. */
+  async #done(): Promise<Next<T>> {
+    await Promise.all(this.#readers.map((reader) => reader.settling))
+    return DONE
   }
 
   #source(address: QueueAddress<T>, concurrency: number): Source<T> {
     const source: Source<T> = { idle: [], backoff: new Backoff(), reading: 0 }
     for (let count = 0; count < concurrency; count += 1) {
-      const reader = new QueueReader<T>(address)
+      const reader = new QueueReader<T>(address, {
+        released: () => {
+          source.idle.push(reader)
+          this.#askAll()
+        },
+        finished: (outcome: Outcome) => void (this.#counters[outcome] += 1),
+      })
       this.#readers.push(reader)
       source.idle.push(reader)
     }
     return source
   }
 
-  /** Begins as many reads as there are jobs asked for, on each server: which of them has one is not known before. */
-  #read(): void {
-    for (const source of this.#sources) {
-      while (source.reading < this.#waiting.length) {
-        const reader = source.idle.pop() // the one that was released last, whose acknowledgement the read can carry
-        if (reader === undefined) break
-        void this.#readOnce(source, reader)
-      }
+  /** Asks the server whose turn it is. If it has no job at once, all are asked: which of them has one is not known before. */
+  #ask(): void {
+    const source = this.#sources.find((each) => this.#mayRead(each))
+    if (source !== undefined) {
+      this.#sources.push(...this.#sources.splice(this.#sources.indexOf(source), 1))
+      this.#read(source)
     }
+    if (this.#sources.length > 1) this.#patience ??= setTimeout(() => this.#askAll(), PATIENCE)
+  }
+
+  /** Begins as many reads as there are jobs asked for, on each server. */
+  #askAll(): void {
+    clearTimeout(this.#patience)
+    this.#patience = undefined
+    for (const source of this.#sources) while (this.#mayRead(source)) this.#read(source)
+  }
+
+  #mayRead({ reading, idle }: Source<T>): boolean {
+    return reading < this.#waiting.length && idle.length > 0
+  }
+
+  #read(source: Source<T>): void {
+    const reader = source.idle.pop() // the one that was released last, whose acknowledgement the read can carry
+    if (reader !== undefined) void this.#readOnce(source, reader)
   }
 
   async #readOnce(source: Source<T>, reader: QueueReader<T>): Promise<void> {
     source.reading += 1
-    this.#reading.add(reader)
-    let idle = true
+    let job: Job<T> | undefined
     try {
-      idle = !(await this.#take(source, reader))
+      job = await this.#take(source, reader)
     } catch (error) {
       this.#fail(error)
-    } finally {
-      source.reading -= 1
-      this.#reading.delete(reader)
-      if (idle) source.idle.push(reader)
-      if (this.#closing !== undefined) this.#endIfIdle(reader)
-      this.#progressed()
-      this.#read()
     }
+    source.reading -= 1
+    if (job === undefined) source.idle.push(reader)
+    else this.#counters.received += 1
+    if (job?.open === true) this.#receive(job)
+    else this.#askAll() // none, or lost on its way here
   }
 
-  /** Whether there was a job. Lasts until the next read may follow: after a fault, and after an END before its time, not at once. */
-  async #take(source: Source<T>, reader: QueueReader<T>): Promise<boolean> {
+  /** A job, if there is one. Lasts until the next read may follow: after a fault, and after an END before its time, not at once. */
+  async #take(source: Source<T>, reader: QueueReader<T>): Promise<Job<T> | undefined> {
     const began = performance.now()
-    let job: Job<T> | undefined
-    const released = (): void => {
-      source.idle.push(reader)
-      this.#read()
-    }
     try {
-      job = await reader.take(this.#blockFor, this.#ending.signal, { released, finished: (outcome) => this.#finish(job, outcome) })
+      const job = await reader.take(this.#blockFor, this.closing)
       source.backoff.reset()
-      if (job !== undefined) this.#receive(job, reader)
-      else {
-        this.#counters.empty += 1
-        await pause(this.#blockFor - (performance.now() - began), this.#ending.signal)
-      }
-      return job !== undefined
+      if (job !== undefined) return job
+      this.#counters.empty += 1
+      await pause(this.#blockFor - (performance.now() - began), this.closing)
     } catch (error) {
-      if (this.#ending.signal.aborted) return false
+      if (this.closing.aborted) return undefined
       if (!isPassing(error)) throw error
       this.#counters.faults += 1
       // In a turn of its own, so that what it throws harms nobody else.
       if (this.#onFault !== undefined) process.nextTick(this.#onFault, error)
-      await pause(source.backoff.next(), this.#ending.signal)
-      return false
+      await pause(source.backoff.next(), this.closing)
     }
+    return undefined
   }
 
-  #receive(job: Job<T>, reader: QueueReader<T>): void {
-    this.#counters.received += 1
-    if (!job.open) return // lost on its way here
-    this.#unfinished.set(job, reader)
+  #receive(job: Job<T>): void {
     const waiter = this.#waiting.shift()
     if (waiter !== undefined) return waiter.resolve(this.#handOut(job))
-    if (this.#closing !== undefined) return void job.abort()
+    if (this.closing.aborted) return void job.abort()
     // If nobody asks for it soon, others may have it.
     const timer = setTimeout(() => {
       this.#ready.splice(this.#ready.findIndex((each) => each.job === job), 1)
@@ -235,31 +251,17 @@ export class Consumer<T = unknown> implements AsyncIterableIterator<Job<T>, unde
   }
 
   #handOut(job: Job<T>): Next<T> {
+    this.#acknowledgeLatest() // who asked twice at once asked for this one after that one
     this.#latest = job
     return { done: false, value: job }
   }
 
-  #finish(job: Job<T> | undefined, outcome: Outcome): void {
-    this.#counters[outcome] += 1
-    const reader = job && this.#unfinished.get(job)
-    if (job === undefined || reader === undefined) return
-    this.#unfinished.delete(job)
-    if (this.#closing !== undefined) this.#endIfIdle(reader)
-    this.#progressed()
-  }
-
-  /** Ends a reader's connection, unless something still depends on it. */
-  #endIfIdle(reader: QueueReader<T>): void {
-    if (this.#reading.has(reader) || [...this.#unfinished.values()].includes(reader)) return
-    reader.end(new MemcacheClosedError('the consumer was closed'))
-  }
-
-  #progressed(): void {
-    for (const told of this.#onProgress.splice(0)) told()
+  #acknowledgeLatest(): void {
+    if (this.#auto && this.#latest?.open === true) void this.#latest.ack()
   }
 
   #fail(error: unknown): void {
-    this.#failure ??= error
+    this.#failure ??= { error }
     for (const { reject } of this.#waiting.splice(0)) reject(error)
     void this.close()
   }

@@ -1,5 +1,5 @@
 import { json } from '../../serializers/json.ts'
-import { checkCall, checkNames, isPlain } from '../call-options.ts'
+import { checkCall, checkNames, isPlain, lifetime, type StoreOptions } from '../call-options.ts'
 import type { CallOptions, Key } from '../commands.ts'
 import type { ConsumeOptions } from './consumer.ts'
 import { MemcacheKeyError, MemcacheValueError } from '../errors.ts'
@@ -16,6 +16,14 @@ const CODECS = { buffer: bytes, string: utf8, json }
 const CONSUME = new Set(['blockFor', 'concurrency', 'signal', 'ack', 'onFault'])
 const WORK = new Set(['blockFor', 'concurrency', 'signal', 'onError', 'retries', 'deadLetter', 'backoff', 'onFault'])
 const ON_ERROR = new Set(['abort', 'retry', 'ack'])
+
+/** Seconds: from here on kestrel takes an expiry for a moment since 1970. Its smallest such moment is long past. */
+const KESTREL_MOMENT = 1_000_000
+/** Seconds since 1970 that are no time to live in any server's eyes. */
+const MOMENT = 1_000_000_000
+
+/** Options of a queue's `put`. */
+export type QueuePutOptions = Omit<StoreOptions, 'minCompressLength'>
 
 /** Options of a queue's `get`. */
 export interface QueueGetOptions extends CallOptions {
@@ -50,6 +58,13 @@ export function queueCodec({ codec }: { readonly codec?: unknown }): QueueCodec<
   throw new MemcacheValueError(`a codec is 'buffer', 'string', 'json', or an object with serialize and deserialize, not ${show(codec)}`)
 }
 
+/** When a value expires, in words that these servers agree on: those that do not refuse a negative number, or forget the value. */
+export function queueExpiry(options: QueuePutOptions | undefined): number {
+  const expires = lifetime(options)
+  if (expires < 0) return KESTREL_MOMENT
+  return expires >= KESTREL_MOMENT && expires < MOMENT ? Math.floor(Date.now() / 1000) + expires : expires
+}
+
 /** The options of `get` with their defaults. @throws MemcacheValueError for what cannot be right. */
 export function checkGet(options: QueueGetOptions = {}): QueueGetOptions & { readonly blockFor: number } {
   plain('get', options)
@@ -82,6 +97,7 @@ export function checkWork(
   checkNames('process', options, WORK)
   const { blockFor, concurrency = 1, signal, onFault, onError = 'abort', retries = 0, deadLetter, backoff } = options
   if (typeof handler !== 'function') throw new MemcacheValueError(`a handler is a function, not ${show(handler)}`)
+  callable('onFault', onFault)
   const consume = checkConsume({ blockFor, concurrency, signal, onFault: onFault && ((fault) => onFault(fault)) })
   if (!ON_ERROR.has(onError)) throw new MemcacheValueError(`"onError" is 'abort', 'retry' or 'ack', not ${show(onError)}`)
   whole('retries', retries, 0, Number.MAX_SAFE_INTEGER)

@@ -1,16 +1,14 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
-import { lifetime, type StoreOptions } from '../call-options.ts'
 import type { Caller } from '../caller.ts'
 import type { CallOptions, Item, Request } from '../commands.ts'
-import { Consumer, type ConsumeOptions } from './consumer.ts'
-import { MemcacheClosedError } from '../errors.ts'
+import { isStored, same } from '../results.ts'
 import { decodeJob, encodeJob } from './codec.ts'
-import { checkConsume, checkGet, checkWork, type ProcessOptions, type QueueGetOptions } from './options.ts'
-import { QueueReader, type QueueAddress } from './reader.ts'
+import { Consumer, type ConsumeOptions } from './consumer.ts'
+import { checkConsume, checkGet, checkWork, queueExpiry, type ProcessOptions, type QueueGetOptions, type QueuePutOptions } from './options.ts'
+import type { QueueAddress } from './reader.ts'
 import { queueStats } from './stats.ts'
 import { QueueWorker, type Handler } from './worker.ts'
-import { isStored, same } from '../results.ts'
 
 /**
  * A queue of a kestrel, a darner, or of another server of their kind. Faults are never taken for an empty queue, whatever
@@ -32,25 +30,25 @@ export class Queue<T = Buffer> {
   }
 
   /** Puts a value to the end; `false` = the queue is full. kestrel drops it when `ttl` is over. Wire: `set`, flags 0. */
-  put(value: T, options?: Omit<StoreOptions, 'minCompressLength'>): Promise<boolean> {
+  put(value: T, options?: QueuePutOptions): Promise<boolean> {
     const { codec, maxValueLength } = this.#address
     const build = (): Request<'store'> => {
       const item = { value: encodeJob(codec, value, maxValueLength), flags: 0 }
-      return { op: 'store', mode: 'set', key: this.#key, item, expires: lifetime(options) }
+      return { op: 'store', mode: 'set', key: this.#key, item, expires: queueExpiry(options) }
     }
     return this.#caller.call('put', options, build, isStored)
   }
 
   /**
-   * Takes the first value for good, at most once: what is lost on its way from the server is lost. `undefined` = there was none
-   * for `blockFor`, for which the server is asked on a connection of its own. A signal that is aborted while the server waits rejects only if nothing comes: an item that comes is
-   * given. Wire: `get <queue>/t=<milliseconds>`.
+   * Takes the first value for good, at most once: what is lost on its way from the server is lost. `undefined` = there was
+   * none for `blockFor`, for which the server is asked on a connection of its own. A signal that is aborted while the server
+   * waits rejects only if nothing comes: an item that comes is given. Wire: `get <queue>[/t=<milliseconds>]`.
    */
   get(options?: QueueGetOptions): Promise<T | undefined> {
     return this.#caller.guard('get', undefined, async () => {
       const { blockFor, timeout = this.#address.timeout, signal } = checkGet(options)
       signal?.throwIfAborted()
-      const item = await (blockFor > 0 ? this.#wait(blockFor, timeout) : this.#caller.execute({ op: 'get', key: this.#key, cas: false }, { timeout }))
+      const item = await (blockFor > 0 ? this.#wait(blockFor, timeout) : this.#caller.execute(this.#reading(''), { timeout }))
       if (item === undefined) signal?.throwIfAborted()
       return item && decodeJob(this.#address.codec, item.value, this.name)
     })
@@ -62,16 +60,9 @@ export class Queue<T = Buffer> {
    */
   peek(options?: CallOptions): Promise<T | undefined> {
     return this.#caller.guard('peek', options, async () => {
-      const reader = new QueueReader(this.#address)
-      try {
-        const job = await reader.take(0, options?.signal ?? NEVER, { released() {}, finished() {} })
-        if (job === undefined) return undefined
-        const { value } = job
-        await job.abort()
-        return value
-      } finally {
-        reader.end(new MemcacheClosedError('the value was only looked at'))
-      }
+      const [item] = await this.#address.links.use(({ execute }) =>
+        Promise.all([execute(this.#reading('/open'), options), execute(this.#reading('/abort'), options)]))
+      return item && decodeJob(this.#address.codec, item.value, this.name)
     })
   }
 
@@ -107,23 +98,21 @@ export class Queue<T = Buffer> {
     return new QueueWorker(new Consumer([this.#address], consume), handler, concurrency, work)
   }
 
-  async #wait(blockFor: number, timeout: number): Promise<Item | undefined> {
-    const reader = new QueueReader(this.#address)
-    try {
-      return await reader.pop(blockFor, timeout)
-    } finally {
-      reader.end(new MemcacheClosedError('the wait is over'))
-    }
-  }
-
-  /** For `consumeAll`. */
+  /** For `consumeAll`: clients may come from the other copy of this package, which has no access to private fields. */
   get address(): QueueAddress<T> {
     return this.#address
+  }
+
+  /** On a connection of its own, so that nothing else waits for the server to answer. */
+  #wait(blockFor: number, timeout: number): Promise<Item | undefined> {
+    return this.#address.links.use(({ execute }) => execute(this.#reading(`/t=${blockFor}`), { timeout: blockFor + timeout }))
+  }
+
+  #reading(options: string): Request<'get'> {
+    return { op: 'get', key: this.#key + options, cas: false }
   }
 
   get #key(): string {
     return this.#address.keyOf(this.#address.name)
   }
 }
-
-const NEVER = new AbortController().signal

@@ -42,8 +42,8 @@ export class Queues {
     return new Queue({ name, keyOf, server, timeout, maxValueLength, codec: queueCodec(options), links: this.#links }, this.#caller)
   }
 
-  /** Ends all connections. */
-  end(reason: MemcacheError): void {
-    this.#links.endAll(reason)
+  /** Ends all connections. Resolves when their sockets are closed. */
+  end(reason: MemcacheError): Promise<void> {
+    return this.#links.endAll(reason)
   }
 }

@@ -1,10 +1,12 @@
 /// <reference types="node" preserve="true" />
 import { onAbort } from '../abort-watch.ts'
 import type { Item, Key } from '../commands.ts'
-import { MemcacheClosedError, MemcacheProtocolError, type MemcacheError } from '../errors.ts'
-import { Job, type JobEvents, type Reservation } from './job.ts'
-import type { Link, Links } from './links.ts'
+import { MemcacheClosedError, MemcacheError, MemcacheProtocolError, MemcacheSocketError } from '../errors.ts'
+import { show } from '../show.ts'
 import type { QueueCodec } from './codec.ts'
+import { Job } from './job.ts'
+import type { Link, Links } from './links.ts'
+import { Reservation, type Holder, type ReservationEvents, type Verb } from './reservation.ts'
 
 /** A queue of one server, and how to reach it. */
 export interface QueueAddress<T> {
@@ -28,39 +30,71 @@ export interface QueueAddress<T> {
  */
 export class QueueReader<T> {
   readonly #address: QueueAddress<T>
-  readonly #key: Key
+  readonly #events: ReservationEvents
   #link: Link | undefined
-  #job: Job<T> | undefined
+  /** The latest one. The next is taken when this one is released. */
+  #reservation: Reservation | undefined
+  #reading: Promise<unknown> | undefined
 
-  constructor(address: QueueAddress<T>) {
+  constructor(address: QueueAddress<T>, events: ReservationEvents) {
     this.#address = address
-    this.#key = address.keyOf(address.name)
+    this.#events = events
   }
 
   /**
    * Reserves the next item, and acknowledges the one before if that has not been said yet; `undefined` = none came within
    * `blockFor` milliseconds. Aborted, it gives up the connection, so that the server takes back what it may just have given;
-   * but not before the acknowledgement of the job before is confirmed.
-   * Wire: `get <queue>/t=<milliseconds>[/close]/open`.
+   * but not before it is known what became of the item before.
    */
-  async take(blockFor: number, signal: AbortSignal, events: JobEvents): Promise<Job<T> | undefined> {
-    const before = this.#job
+  take(blockFor: number, signal: AbortSignal): Promise<Job<T> | undefined> {
+    const taken = this.#take(blockFor, signal)
+    this.#reading = taken.catch(() => {})
+    return taken
+  }
+
+  /** Resolves when nothing is being read. */
+  get reading(): Promise<unknown> | undefined {
+    return this.#reading
+  }
+
+  /** Resolves when it is known what became of the item about which something was said last. */
+  get settling(): Promise<void> | undefined {
+    return this.#reservation?.settling
+  }
+
+  /** Gives back an item that is open. */
+  giveBack(): void {
+    if (this.#reservation?.open === true) void this.#reservation.abort()
+  }
+
+  /** Ends the connection as soon as nothing depends on it any more, and resolves then. */
+  async retire(): Promise<void> {
+    await this.#reading
+    await this.#reservation?.settled
+    await this.#end(new MemcacheClosedError('the consumer was closed'))
+  }
+
+  /** Wire: `get <queue>/t=<milliseconds>[/close]/open`. */
+  async #take(blockFor: number, signal: AbortSignal): Promise<Job<T> | undefined> {
+    const { codec, timeout } = this.#address
+    const before = this.#reservation
     const ack = before?.takeAck()
     let reading = true
     const unwatch = onAbort(signal, async () => {
-      await before?.settlement?.catch(() => {})
-      if (reading) this.end(new MemcacheClosedError('the wait for a job was broken off'))
+      await before?.settled
+      if (reading) await this.#end(new MemcacheClosedError('the wait for a job was broken off'))
     })
     try {
       const link = (this.#link ??= this.#connect())
-      const item = await this.#get(link, `${wait(blockFor)}${ack === undefined ? '' : '/close'}/open`, blockFor + this.#address.timeout)
+      const item = await this.#get(link, `/t=${blockFor}${ack === undefined ? '' : '/close'}/open`, blockFor + timeout)
       ack?.resolve()
       if (link !== this.#link) throw new MemcacheClosedError('the connection has ended, and with it the reservation')
-      this.#job = item && new Job(item.value, this.#address.codec, { ...this.#reservation(link), ...events })
-      return this.#job
+      this.#reservation = item && new Reservation(item.value, this.#holder(link))
+      return this.#reservation && new Job(this.#reservation, codec)
     } catch (error) {
-      ack?.reject(error)
-      this.end(error as MemcacheError)
+      const fault = faultOf(error)
+      ack?.reject(fault)
+      void this.#end(fault)
       throw error
     } finally {
       reading = false
@@ -68,56 +102,52 @@ export class QueueReader<T> {
     }
   }
 
-  /** Takes the next item for good. Wire: `get <queue>/t=<milliseconds>`. */
-  pop(blockFor: number, timeout: number): Promise<Item | undefined> {
-    return this.#get((this.#link ??= this.#connect()), wait(blockFor), blockFor + timeout)
-  }
-
-  /** Ends the connection. An open item goes back to the queue. */
-  end(reason: MemcacheError): void {
+  /** Ends the connection. An item that is not settled is lost, which means that it goes back to the queue. */
+  async #end(reason: MemcacheError): Promise<void> {
     const link = this.#link
-    const job = this.#job
+    const reservation = this.#reservation
     this.#link = undefined
-    this.#job = undefined
-    link?.end(reason)
-    job?.lose(reason)
+    this.#reservation = undefined
+    const ended = link?.end(reason)
+    reservation?.lose(reason)
+    await ended
   }
 
   #connect(): Link {
     const link = this.#address.links.open((cause) => {
-      if (link === this.#link) this.end(cause)
+      if (link === this.#link) void this.#end(cause)
     })
     return link
   }
 
   #get(link: Link, options: string, timeout?: number): Promise<Item | undefined> {
-    return link.execute({ op: 'get', key: this.#key + options, cas: false }, { timeout })
+    const { name, keyOf } = this.#address
+    return link.execute({ op: 'get', key: keyOf(name) + options, cas: false }, { timeout })
   }
 
-  #reservation(link: Link): Omit<Reservation, keyof JobEvents> {
-    const { name, server, keyOf } = this.#address
-    return {
-      queue: name,
-      server,
-      settle: async (verb) => {
-        try {
-          const item = await this.#get(link, `/${verb}`)
-          if (item !== undefined) throw new MemcacheProtocolError(`the reply to "${verb}" is an item`, { server, sent: true })
-        } catch (error) {
-          if (link === this.#link) this.end(error as MemcacheError)
-          throw error
-        }
-      },
-      put: async (queue, value) => {
-        const key = keyOf(queue)
-        const status = await link.execute({ op: 'store', mode: 'set', key, item: { value, flags: 0 }, expires: 0 })
-        return status === 'stored'
-      },
+  #holder(link: Link): Holder {
+    const { name: queue, server, keyOf } = this.#address
+    const settle = async (verb: Verb): Promise<void> => {
+      try {
+        const item = await this.#get(link, `/${verb}`)
+        if (item !== undefined) throw new MemcacheProtocolError(`the reply to "${verb}" is an item`, { server, sent: true })
+      } catch (error) {
+        const fault = faultOf(error)
+        if (link === this.#link) void this.#end(fault)
+        throw fault
+      }
     }
+    const put: Holder['put'] = async (to, value) => {
+      const status = await link.execute({ op: 'store', mode: 'set', key: keyOf(to), item: { value, flags: 0 }, expires: 0 })
+      return status === 'stored'
+    }
+    return { queue, server, settle, put, ...this.#events }
   }
 }
 
-/** The option with which a server waits for an item. Without it, it says at once that there is none. */
-function wait(blockFor: number): string {
-  return blockFor > 0 ? `/t=${blockFor}` : ''
+/** An error of ours, whatever a user's layer may have thrown. */
+function faultOf(error: unknown): MemcacheError {
+  if (error instanceof MemcacheError) return error
+  const why = error instanceof Error ? error.message : show(error)
+  return new MemcacheSocketError(`a layer has failed: ${why}`, { cause: error, sent: true })
 }

@@ -1,3 +1,6 @@
+import { LONGEST_TIMEOUT } from '../call-options.ts'
+import { MemcacheValueError } from '../errors.ts'
+import { show } from '../show.ts'
 import { pause } from './backoff.ts'
 import type { Consumer, QueueCounters } from './consumer.ts'
 import type { Job } from './job.ts'
@@ -44,8 +47,6 @@ export class QueueWorker<T = unknown> {
   readonly #handler: Handler<T>
   readonly #options: WorkOptions
   readonly #counters = { done: 0, failures: 0, retried: 0, buried: 0 }
-  /** Aborted by `close()`: nothing waits for its time any more. */
-  readonly #closing = new AbortController()
 
   constructor(consumer: Consumer<T>, handler: Handler<T>, concurrency: number, options: WorkOptions) {
     this.#consumer = consumer
@@ -62,7 +63,6 @@ export class QueueWorker<T = unknown> {
 
   /** Takes no more jobs. Resolves when the handlers of those that are open have ended and the connections are closed. */
   async close(): Promise<void> {
-    this.#closing.abort()
     void this.#consumer.close()
     await this.finished.catch(() => {})
   }
@@ -73,8 +73,7 @@ export class QueueWorker<T = unknown> {
 
   async #runAll(concurrency: number): Promise<void> {
     const ends = await Promise.allSettled(Array.from({ length: concurrency }, () => this.#run()))
-    await this.#consumer.close()
-    await this.#consumer.settled()
+    await this.#consumer.return()
     for (const end of ends) if (end.status === 'rejected') throw end.reason
   }
 
@@ -88,37 +87,46 @@ export class QueueWorker<T = unknown> {
 
   async #work(job: Job<T>): Promise<void> {
     const { retries = 0 } = this.#options
-    for (let failures = 0; ; ) {
-      try {
-        await this.#handler(job, { signal: job.signal })
-        this.#counters.done += 1
-        return void job.ack() // not awaited: it travels with the next read
-      } catch (error) {
-        failures += 1
-        this.#counters.failures += 1
-        this.#report(error, job)
+    const { closing } = this.#consumer
+    for (let failures = 1; ; failures += 1) {
+      if (await this.#succeeds(job)) return void job.ack() // not awaited: it travels with the next read
+      const backoff = this.#backoff(failures, job)
+      if (failures > retries) {
+        const gone = await this.#giveUp(job)
+        return gone ? undefined : pause(backoff, closing)
       }
+      await pause(backoff, closing, job.signal)
+      if (closing.aborted) return job.abort().catch(() => {}) // it was only interrupted, and goes back
       if (!job.open) return // lost, or settled by the handler itself
-      if (failures > retries || this.#closing.signal.aborted) return this.#giveUp(job, failures, failures > retries)
-      await pause(this.#backoff(failures), this.#closing.signal)
     }
   }
 
-  /** What the options say about a job that cannot be done; one that was only interrupted goes back. */
-  async #giveUp(job: Job<T>, failures: number, final: boolean): Promise<void> {
-    const { onError = 'abort', deadLetter } = this.#options
+  async #succeeds(job: Job<T>): Promise<boolean> {
     try {
-      if (!final) return await job.abort()
-      if (deadLetter !== undefined) {
-        if (await job.retry({ to: deadLetter })) this.#counters.buried += 1
-      } else if (onError === 'ack') await job.ack()
-      else if (onError === 'retry' && (await job.retry())) this.#counters.retried += 1
-      if (job.open) await job.abort() // as asked for, or because there was no room where it should go
+      await this.#handler(job, { signal: job.signal })
+      this.#counters.done += 1
+      return true
+    } catch (error) {
+      this.#counters.failures += 1
+      this.#report(error, job)
+      return false
+    }
+  }
+
+  /** Does what the options say about a job that cannot be done. Whether it is gone: else it may well be the next one again. */
+  async #giveUp(job: Job<T>): Promise<boolean> {
+    const { onError = 'abort', deadLetter } = this.#options
+    if (!job.open) return false // settled by the handler itself
+    const to = deadLetter ?? (onError === 'retry' ? job.queue : undefined)
+    try {
+      if (to === undefined && onError === 'ack') await job.ack()
+      if (to !== undefined && (await job.retry({ to }))) this.#counters[deadLetter === undefined ? 'retried' : 'buried'] += 1
     } catch (error) {
       this.#report(error, job)
-      if (job.open) await job.abort().catch(() => {})
     }
-    if (onError !== 'ack' && deadLetter === undefined) await pause(this.#backoff(failures), this.#closing.signal)
+    if (!job.open) return to !== job.queue
+    await job.abort().catch(() => {}) // as asked for, or because there was no room where it should go
+    return false
   }
 
   /** In a turn of its own, so that what it throws harms nobody else. */
@@ -126,9 +134,18 @@ export class QueueWorker<T = unknown> {
     if (this.#options.onFault !== undefined) process.nextTick(this.#options.onFault, fault, job)
   }
 
-  #backoff(failures: number): number {
+  /** Milliseconds. What is wrong with the caller's own function is a fault like others, and must not end the work. */
+  #backoff(failures: number, job: Job<T>): number {
     const { backoff } = this.#options
-    if (typeof backoff === 'number') return backoff
-    return backoff?.(failures) ?? Math.min(100 * 2 ** (failures - 1), LONGEST_BACKOFF)
+    const usual = Math.min(100 * 2 ** (failures - 1), LONGEST_BACKOFF)
+    if (typeof backoff !== 'function') return backoff ?? usual
+    try {
+      const milliseconds = backoff(failures)
+      if (milliseconds >= 0) return Math.min(milliseconds, LONGEST_TIMEOUT)
+      throw new MemcacheValueError(`"backoff" gives milliseconds, not ${show(milliseconds)}`)
+    } catch (error) {
+      this.#report(error, job)
+      return usual
+    }
   }
 }
