@@ -3,18 +3,24 @@ import type { Buffer } from 'node:buffer'
 import { MemcacheValueError } from '../lib/errors.ts'
 import { Cursor } from './bounds.ts'
 
+const VERSION = 15
+
 /**
  * Follows all of a value that v8.serialize has written, and reserves nothing. V8 itself takes each length of an array for
  * true that is less than the number of bytes behind it, so that nested ones in 1 MB can claim more memory than there is,
  * which ends the process. @throws MemcacheValueError for what claims more than is there, and for what is not written so.
  */
 export function checkBounds(bytes: Buffer): void {
+  checkVersion(bytes)
   const cursor = new Cursor(bytes)
-  // V8 has written version 15 of its format since 2021.
-  if (bytes[0] !== 0xff || bytes[1] !== 15) throw new MemcacheValueError('it does not begin as V8 lets its values begin')
   cursor.skip(2)
   checkValue(cursor, 0)
   cursor.end()
+}
+
+/** @throws MemcacheValueError for what does not begin with the version of V8's format that is known here, written since 2021. */
+export function checkVersion(bytes: Buffer): void {
+  if (bytes[0] !== 0xff || bytes[1] !== VERSION) throw new MemcacheValueError(`it does not begin as version ${VERSION} of V8's format does`)
 }
 
 /** Each value begins with a tag, which says how it goes on. */

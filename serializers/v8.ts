@@ -5,7 +5,7 @@ import { flags } from '../lib/flags.ts'
 import type { Serializer } from '../lib/serialization.ts'
 import { MOST_PARTS } from './bounds.ts'
 import { refuse } from './flaws.ts'
-import { checkBounds } from './v8-bounds.ts'
+import { checkBounds, checkVersion } from './v8-bounds.ts'
 import { findCloneFlaw } from './v8-flaws.ts'
 
 /**
@@ -17,6 +17,7 @@ export const v8: Serializer = {
   flag: flags.v8,
   serialize(value) {
     const bytes = clone(value)
+    checkVersion(bytes) // a later V8 may write what would not be read
     const flaw = findCloneFlaw(value, bytes.length)
     if (flaw !== undefined) refuse('V8', flaw)
     if (bytes.length > MOST_PARTS) checkBounds(bytes) // so large that it could have more
