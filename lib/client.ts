@@ -62,12 +62,12 @@ export class Client extends EventEmitter<ClientEvents> {
       onConnect: () => process.nextTick(() => this.emit('connect')),
       onDisconnect: (cause) => process.nextTick(() => this.emit('disconnect', complete(cause, { server: endpoint.name }))),
     })
+    this.#values = valueFormat(settings, endpoint.maxReplyLength) // first: what it refuses must leave no driver behind
     const { driver, execute } = open(endpoint)
     const life = (this.#life = { closed: false })
     const caller = { ...settings, server: endpoint.name }
     this.#driver = driver
     this.#caller = new Caller(execute, caller, life)
-    this.#values = valueFormat(settings, endpoint.maxReplyLength)
     this.#keys = keyRulesOf(settings, driver)
     this.#queues = new Queues({ driver, execute, open, endpoint, keys: this.#keys, caller, life, maxValueLength: settings.maxValueLength })
     this.#casIds = settings.cacheCas ? new CasIds() : undefined
