@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import type * as Memjs from 'memjs'
 import { ByteReader } from '../lib/byte-reader.ts'
-import type { Item, Key, Request } from '../lib/commands.ts'
+import type { Item, Key } from '../lib/commands.ts'
 import type { Backend, DriverFactory, Endpoint } from '../lib/driver.ts'
 import { MemcacheProtocolError, MemcacheSocketError, MemcacheUnsupportedError } from '../lib/errors.ts'
 import { loadPackage } from '../lib/package-loader.ts'
@@ -189,9 +189,8 @@ function backend(endpoint: Endpoint): Backend {
   let connection: Connection | undefined
   const ask: Connection['ask'] = (...request) => (connection as Connection).ask(...request)
 
-  const get = async ({ key, cas, touch }: Pick<Request<'get'>, 'key' | 'cas' | 'touch'>): Promise<Item | undefined> => {
-    const packet = touch === undefined ? ask(OPCODE.GET, { key }) : ask(OPCODE.GAT, { key, extras: uint32(exptime(touch)) })
-    const found = hit(await packet, 'extras', 4)
+  const itemOf = (packet: Memjs.Response, cas: boolean): Item | undefined => {
+    const found = hit(packet, 'extras', 4)
     if (found === undefined) return undefined
     const item = { value: found.val, flags: found.extras.readUInt32BE() }
     return cas ? { ...item, cas: found.header.cas.readBigUInt64BE() } : item
@@ -203,8 +202,24 @@ function backend(endpoint: Endpoint): Backend {
       return connection?.socket
     },
     commands: {
-      get,
-      getMulti: ({ keys, cas }) => Promise.all(keys.map((key) => get({ key, cas }))),
+      async get({ key, cas, touch }) {
+        return itemOf(await (touch === undefined ? ask(OPCODE.GET, { key }) : ask(OPCODE.GAT, { key, extras: uint32(exptime(touch)) })), cas)
+      },
+      // By hand: Promise.all would settle after the commands that were called behind this one.
+      getMulti: ({ keys, cas }) =>
+        new Promise((resolve, reject) => {
+          const items = new Array<Item | undefined>(keys.length)
+          let missing = keys.length
+          keys.forEach(async (key, place) => {
+            try {
+              items[place] = itemOf(await ask(OPCODE.GET, { key }), cas)
+              missing -= 1
+              if (missing === 0) resolve(items)
+            } catch (error) {
+              reject(error)
+            }
+          })
+        }),
       async store({ mode, key, item: { value, flags, cas = 0n }, expires }) {
         const { opcode, replies } = STORE[mode]
         const appended = mode === 'append' || mode === 'prepend' // these leave flags and time to live as they are

@@ -54,8 +54,8 @@ export async function play(program: readonly Turn[], players: readonly Player[],
         sightings.push(sighting)
         memory.set(sighting.key, sighting.id)
       }
-      // Of one that fails, some ids are remembered; with some drivers those of many keys are, after those of later calls.
-      leftOpen ||= call.command === 'getsMulti' && ('error' in outcome || calls.length > 1)
+      // Of one that fails, some ids are remembered.
+      leftOpen ||= call.command === 'getsMulti' && 'error' in outcome
     }
     if (leftOpen) {
       player.client.resetCas()
