@@ -123,6 +123,34 @@ t.test('a handler that settles its job itself', async (t) => {
   t.match(await run((job) => void job.retry({ to: 'dead' })), { done: 1, acked: 1 }, 'a handler that succeeds is believed')
 })
 
+t.test('workers that are closed under load do each job once', async (t) => {
+  for (const dialect of ['kestrel', 'darner', 'siberite'] as const) {
+    const { client, server } = await scene(t, { dialect })
+    const jobs = client.queue<number>('jobs', { codec: 'json' })
+    const count = 1500
+    await Promise.all(Array.from({ length: count }, (_, n) => jobs.put(n)))
+    const calls = new Uint8Array(count)
+    const sums = { acked: 0, lost: 0 }
+    let rounds = 0
+    for (let stats = await jobs.stats(); stats.get('items'); stats = await jobs.stats()) {
+      const worker = jobs.process(async ({ value }) => {
+        calls[value] = (calls[value] ?? 0) + 1
+        if (value % 3 === 0) await sleep(value % 5)
+      }, { concurrency: 8, blockFor: 100 })
+      await sleep(5 + (rounds % 20))
+      if (rounds % 2 === 0) await worker.close()
+      else await Promise.all([worker.close(), worker[Symbol.asyncDispose]()])
+      while ((await jobs.stats()).get('open_transactions')) await sleep(1) // what the server gave to a read that was broken off
+      sums.acked += worker.counters.acked
+      sums.lost += worker.counters.lost
+      rounds += 1
+    }
+    t.strictSame(sums, { acked: count, lost: 0 }, `${dialect}: ${rounds} workers`)
+    t.ok(calls.every((times) => times === 1))
+    await until(() => server.connections === 1)
+  }
+})
+
 t.test('functions of the caller that fail', async (t) => {
   const { client } = await scene(t, { dialect: 'kestrel' })
   const jobs = client.queue('jobs', { codec: 'string' })

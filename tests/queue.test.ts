@@ -8,8 +8,8 @@ import {
   Client,
   consumeAll,
   json,
+  MemcacheClientError,
   MemcacheClosedError,
-  MemcacheError,
   MemcacheKeyError,
   MemcacheReservationLostError,
   MemcacheSocketError,
@@ -502,62 +502,6 @@ t.test('a job that nobody asks for goes back', async (t) => {
   await consumer.return()
 })
 
-t.test('a fault at any moment loses no job', { timeout: 60_000 }, async (t) => {
-  for (const dialect of ['kestrel', 'darner'] as const) {
-    const { client, server } = await scene(t, { dialect })
-    const jobs = client.queue<number>('jobs', { codec: json })
-    const count = 3000
-    await Promise.all(Array.from({ length: count }, (_, n) => jobs.put(n)))
-    let seed = 42
-    const random = (): number => (seed = (seed * 1103515245 + 12345) % 2147483648) / 2147483648
-    const acked = new Map<number, number>()
-    let excused = 0
-    const consumers = Array.from({ length: 8 }, () => jobs.consume({ blockFor: 40 }))
-    const runs = consumers.map(async (consumer) => {
-      for await (const job of consumer) {
-        const n = job.value
-        const luck = random()
-        if (luck < 0.1) {
-          await job.abort().catch(() => {})
-          continue
-        }
-        if (luck < 0.3) await sleep(1)
-        const outcome = await job.ack().then(() => true, (error: unknown) => {
-          t.ok(error instanceof MemcacheReservationLostError, 'a fault is a lost reservation')
-          return false
-        })
-        if (outcome) acked.set(n, (acked.get(n) ?? 0) + 1)
-        else excused += 1 // it may have been acknowledged all the same, or comes again
-      }
-    })
-    let drops = 0
-    const chaos = setInterval(() => {
-      drops += 1
-      server.dropConnections()
-    }, 60)
-    const probe = new Client(server.url)
-    const left = async (): Promise<number> => {
-      for (;;) {
-        try {
-          const stats = await probe.queue('jobs').stats()
-          return (stats.get('items') ?? 0) + (stats.get('open_transactions') ?? 0)
-        } catch (error) {
-          if (!(error instanceof MemcacheError)) throw error
-        }
-      }
-    }
-    while ((await left()) > 0) await sleep(20)
-    clearInterval(chaos)
-    await Promise.all(consumers.map((consumer) => consumer.close()))
-    await Promise.all(runs)
-    await probe.close()
-    t.equal([...acked.values()].filter((times) => times > 1).length, 0, 'none was acknowledged twice')
-    t.ok(acked.size + excused >= count, `${dialect}: ${acked.size} acknowledged, ${excused} lost their connection meanwhile, ${drops} times all connections were cut`)
-    t.ok(drops > 3)
-    await until(() => server.connections <= 1)
-  }
-})
-
 t.test('what cannot be right', async (t) => {
   const { client } = await scene(t, { dialect: 'kestrel' })
   for (const name of ['a/b', '', 'a b', 'a\r\nflush_all', 'x'.repeat(251), '/open']) t.throws(() => client.queue(name), MemcacheKeyError, JSON.stringify(name))
@@ -605,21 +549,81 @@ t.test('what the server refuses ends a consumer, since it would be the same the 
   t.match(await rejection(worker.finished), { name: 'MemcacheClientError' })
 })
 
-t.test('the ordinary client on a queue server', async (t) => {
-  for (const dialect of RELIABLE) {
-    const { client } = await scene(t, { dialect }, { timeout: 250 })
-    t.equal(await client.set('jobs', 'a'), true)
-    t.equal(await client.set('jobs', 'b'), true)
+/** What the servers differ in, as the ordinary client sees it. */
+const PLAIN = {
+  kestrel: { waits: true, reserves: true, deleted: [true, true], flushes: true, version: /^2\.4/ },
+  darner: { waits: true, reserves: true, deleted: [true, true], flushes: false, version: /^0\.2/ },
+  siberite: { waits: false, reserves: true, deleted: [true, true], flushes: true, version: /^siberite/ },
+  memcacheq: { waits: false, reserves: false, deleted: [true, false], flushes: false, version: /^0\.2/ },
+} as const
+
+for (const [dialect, { waits, reserves, deleted, flushes, version }] of Object.entries(PLAIN)) {
+  t.test(`the ordinary client on ${dialect}`, async (t) => {
+    const { client, server } = await scene(t, { dialect: dialect as 'kestrel' }, { timeout: 150 })
+    for (const value of ['a', 'b']) t.equal(await client.set('jobs', value), true)
     t.strictSame(await Promise.all([client.get('jobs'), client.get('jobs')]), ['a', 'b'], 'two gets of one turn are two gets')
-    t.equal(await client.get('jobs/t=400'), undefined, 'a reply that comes later than `timeout`, as it was asked to')
-    await client.set('jobs', Buffer.from('c'))
-    t.equal(await client.get('jobs/t=400/open'), 'c')
-    t.equal(await client.get('jobs/abort'), undefined)
-    t.equal(await client.get('jobs/open'), 'c')
-    t.equal(await client.get('jobs/close'), undefined)
+    for (const key of ['jobs/t=300', 'jobs/t=300/open', 'jobs/close', 'jobs/abort', 'jobs/peek', 'jobs']) {
+      const began = performance.now()
+      t.equal(await client.get(key), undefined)
+      if (waits && key.includes('t=')) t.ok(performance.now() - began > 290, 'a reply that comes later than `timeout`, as it was asked to')
+    }
+
+    await client.set('jobs', 'a')
+    if (reserves) {
+      t.equal(await client.get('jobs/t=300/open'), 'a')
+      t.equal(await client.get('jobs/abort'), undefined)
+      t.equal(await client.get('jobs/open'), 'a', 'it was given back')
+      t.match(await rejection(client.get('jobs/open')), { name: 'MemcacheClientError', command: 'get' }, 'one is open already')
+      await until(() => !client.isConnected())
+      t.equal(await client.get('jobs/open'), 'a', 'a connection that ends gives back what is open')
+      await client.set('jobs', 'b')
+      t.equal(await client.get('jobs/close/open'), 'b')
+      t.equal(await client.get('jobs/close'), undefined)
+      await client.set('jobs', 'a')
+      t.equal(await client.get('jobs/peek'), 'a')
+    }
+    t.equal(await client.get('jobs'), 'a')
+
+    await client.set('jobs', 'a')
+    if (dialect === 'memcacheq') {
+      t.match(await rejection(client.gets('jobs')), { name: 'MemcacheClientError' })
+      await client.get('jobs')
+    } else t.strictSame(await client.gets('jobs'), { value: 'a', cas: undefined })
+
+    // Values have no flags there: what they are is for the caller to say.
+    const plainText = { name: 'plain JSON', encode: (value: unknown) => ({ value: Buffer.from(JSON.stringify(value)), flags: 0 }), decode: (bytes: Buffer) => JSON.parse(bytes.toString()) as unknown, compressors: [] }
+    await using chosen = new Client(server.url, { serializer: plainText })
+    await chosen.set('jobs', { n: 1 })
+    await chosen.set('jobs', { n: 2 })
+    t.strictSame(await chosen.get('jobs'), { n: 1 }, 'a format of the caller\'s choice')
+    t.equal(await client.get('jobs'), '{"n":2}')
+
+    for (const refused of [() => client.incr('jobs'), () => client.add('jobs', 'a'), () => client.touch('jobs', 1), () => client.gat('jobs', 1)]) {
+      t.match(await rejection(refused()), { name: 'MemcacheClientError', sent: true }, String(refused))
+      await until(() => !client.isConnected() || dialect === 'memcacheq')
+    }
+    t.match(await client.version(), version, 'and the client goes on')
+    t.type((await client.stats()).get('uptime'), 'string')
+    await client.set('jobs', 'a')
+    t.strictSame([await client.delete('jobs'), await client.delete('jobs')], deleted)
     t.equal(await client.get('jobs'), undefined)
-    t.type(await client.stats(), Map)
-    t.type(await client.version(), 'string')
+    await client.set('jobs', 'a')
+    if (flushes) {
+      t.equal(await client.flushAll(), true)
+      t.equal(await client.get('jobs'), undefined)
+    } else t.ok((await rejection(client.flushAll())) instanceof (dialect === 'darner' ? MemcacheSocketError : MemcacheClientError))
+  })
+}
+
+t.test('a deadline follows the wait that the key asks for', async (t) => {
+  const server = await startScripted(async (peer) => peer.closed())
+  t.teardown(() => server.close())
+  for (const [key, timeout, least] of [['jobs/t=200/open', undefined, 300], ['jobs/close/open/t=200', undefined, 300], ['jobs/t=5000', 50, 50], ['jobs', undefined, 100]] as const) {
+    await using client = new Client({ port: server.port, timeout: 100 })
+    const began = performance.now()
+    t.match(await rejection(client.get(key, { timeout })), { name: 'MemcacheTimeoutError' })
+    const took = performance.now() - began
+    t.ok(took >= least - 1 && took < least + 2000, `${key}: ${took} ms`)
   }
 })
 
