@@ -638,4 +638,7 @@ t.test('the example of a worker ends gracefully', async (t) => {
   child.kill('SIGTERM')
   t.equal(await ended, 0, said)
   t.match(said, /ended: \d+ done, [01] in mails-failed, 0 lost\n$/)
+  const sent = said.match(/sent ".*/g) ?? []
+  t.equal(new Set(sent).size, sent.length, 'none twice')
+  t.match(said, `ended: ${sent.length} done`)
 })

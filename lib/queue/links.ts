@@ -40,9 +40,11 @@ export class Links {
       lost(cause)
     }
     const { driver, execute } = this.#openDriver({
-      // A layer that asks again, or takes its time, makes the driver connect anew: nothing is written there. A server would
-      // answer END to an acknowledgement on any connection.
-      onConnect: () => void (ended !== undefined && driver.disconnect(ended)),
+      // A layer that asks again, or takes its time, can make the driver connect anew. Nothing may be written there: on any
+      // connection a server would answer END to an acknowledgement.
+      onConnect() {
+        if (ended !== undefined) void driver.disconnect(ended)
+      },
       onDisconnect: finish,
     })
     const link: Link = {

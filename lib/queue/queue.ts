@@ -3,6 +3,7 @@ import type { Buffer } from 'node:buffer'
 import type { Caller } from '../caller.ts'
 import type { CallOptions, Item, Request } from '../commands.ts'
 import { isStored, same } from '../results.ts'
+import { pause } from './backoff.ts'
 import { decodeJob, encodeJob } from './codec.ts'
 import { Consumer, type ConsumeOptions } from './consumer.ts'
 import { checkConsume, checkGet, checkWork, queueExpiry, type ProcessOptions, type QueueGetOptions, type QueuePutOptions } from './options.ts'
@@ -46,10 +47,10 @@ export class Queue<T = Buffer> {
    */
   get(options?: QueueGetOptions): Promise<T | undefined> {
     return this.#caller.guard('get', undefined, async () => {
-      const { blockFor, timeout = this.#address.timeout, signal } = checkGet(options)
-      signal?.throwIfAborted()
-      const item = await (blockFor > 0 ? this.#wait(blockFor, timeout) : this.#caller.execute(this.#reading(''), { timeout }))
-      if (item === undefined) signal?.throwIfAborted()
+      const { blockFor, timeout, signal = NEVER } = checkGet(options)
+      signal.throwIfAborted()
+      const item = await (blockFor > 0 ? this.#wait(blockFor, timeout, signal) : this.#caller.execute(this.#reading(''), { timeout }))
+      if (item === undefined) signal.throwIfAborted()
       return item && decodeJob(this.#address.codec, item.value, this.name)
     })
   }
@@ -103,9 +104,18 @@ export class Queue<T = Buffer> {
     return this.#address
   }
 
-  /** On a connection of its own, so that nothing else waits for the server to answer. */
-  #wait(blockFor: number, timeout: number): Promise<Item | undefined> {
-    return this.#address.links.use(({ execute }) => execute(this.#reading(`/t=${blockFor}`), { timeout: blockFor + timeout }))
+  /**
+   * On a connection of its own, so that nothing else waits for the server to answer. One that does not wait is asked again,
+   * plainly: memcacheq takes the option for a part of the name.
+   */
+  async #wait(blockFor: number, timeout = this.#address.slack, signal: AbortSignal): Promise<Item | undefined> {
+    const end = performance.now() + blockFor
+    for (let option = `/t=${blockFor}`; ; option = '') {
+      const item = await this.#address.links.use(({ execute }) => execute(this.#reading(option), { timeout: blockFor + timeout }))
+      const left = end - performance.now()
+      if (item !== undefined || left <= 0 || signal.aborted) return item
+      await pause(Math.min(left, ASK_AGAIN), signal)
+    }
   }
 
   #reading(options: string): Request<'get'> {
@@ -116,3 +126,7 @@ export class Queue<T = Buffer> {
     return this.#address.keyOf(this.#address.name)
   }
 }
+
+const NEVER = new AbortController().signal
+/** Milliseconds. */
+const ASK_AGAIN = 100

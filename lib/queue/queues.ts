@@ -7,6 +7,9 @@ import { Links, type OpenDriver } from './links.ts'
 import { queueCodec, queueKey, type QueueOptions } from './options.ts'
 import { Queue } from './queue.ts'
 
+/** Milliseconds: a kestrel waits by a clock that ticks ten times a second, and is late rather than early. */
+const LEAST_SLACK = 500
+
 /** What a client's queues have of the client. */
 export interface QueueHost {
   readonly driver: Driver
@@ -39,7 +42,7 @@ export class Queues {
     if (driver.queues !== true) throw new MemcacheUnsupportedError('queue servers speak the text protocol: queue() needs the driver text')
     const keyOf = (queue: string): string => queueKey(queue, keys)
     const { name: server, timeout } = endpoint
-    return new Queue({ name, keyOf, server, timeout, maxValueLength, codec: queueCodec(options), links: this.#links }, this.#caller)
+    return new Queue({ name, keyOf, server, slack: Math.max(timeout, LEAST_SLACK), maxValueLength, codec: queueCodec(options), links: this.#links }, this.#caller)
   }
 
   /** Ends all connections. Resolves when their sockets are closed. */

@@ -20,8 +20,8 @@ export interface QueueAddress<T> {
   readonly links: Links
   /** The most bytes that a value may have. */
   readonly maxValueLength: number
-  /** Milliseconds until a reply has to be there, the time that the server was asked to wait not counted. */
-  readonly timeout: number
+  /** How many milliseconds later than it was asked to a server may answer that waits. */
+  readonly slack: number
 }
 
 /**
@@ -76,7 +76,7 @@ export class QueueReader<T> {
 
   /** Wire: `get <queue>/t=<milliseconds>[/close]/open`. */
   async #take(blockFor: number, signal: AbortSignal): Promise<Job<T> | undefined> {
-    const { codec, timeout } = this.#address
+    const { codec, slack } = this.#address
     const before = this.#reservation
     const ack = before?.takeAck()
     let reading = true
@@ -86,7 +86,7 @@ export class QueueReader<T> {
     })
     try {
       const link = (this.#link ??= this.#connect())
-      const item = await this.#get(link, `/t=${blockFor}${ack === undefined ? '' : '/close'}/open`, blockFor + timeout)
+      const item = await this.#get(link, `/t=${blockFor}${ack === undefined ? '' : '/close'}/open`, blockFor + slack)
       ack?.resolve()
       if (link !== this.#link) throw new MemcacheClosedError('the connection has ended, and with it the reservation')
       this.#reservation = item && new Reservation(item.value, this.#holder(link))
