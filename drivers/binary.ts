@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
-import { commandName, type Item, type Key, type Request } from '../lib/commands.ts'
+import { commandName, type Item, type Key, type Request, type StoreStatus } from '../lib/commands.ts'
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
 import { MemcacheProtocolError, type MemcacheDriverError, type MemcacheError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
@@ -16,13 +16,14 @@ import {
   isFatal,
   isPacket,
   LONGEST_KEY,
-  NO_ID,
+  NO_MATCH,
   OPCODE,
   packetSize,
   readLine,
   refused,
   STATUS,
   STORE,
+  uncheckedCas,
 } from './packet.ts'
 
 const REQUEST = 0x80
@@ -188,7 +189,22 @@ function encodeStore({ mode, key, item: { value, flags, cas = 0n }, expires }: R
   const { opcode } = STORE[mode]
   if (mode === 'append' || mode === 'prepend') return packet(opcode, opaque, { key, value })
   const extras = uint32(flags) + uint32(exptime(expires))
-  return packet(opcode, opaque, mode === 'cas' ? { key, value, extras, cas: cas === 0n ? NO_ID : cas } : { key, value, extras })
+  if (mode !== 'cas') return packet(opcode, opaque, { key, value, extras })
+  return cas === 0n ? packet(GET, opaque, { key }) : packet(opcode, opaque, { key, value, extras, cas })
+}
+
+function foldStore(request: Request<'store'>, opaque: number): Fold<StoreStatus, Frame> {
+  const { mode, item } = request
+  const { opcode, replies } = STORE[mode]
+  if (mode !== 'cas') return foldStatus(request, opcode, opaque, replies)
+  if ((item.cas ?? 0n) === 0n) return foldStatus(request, GET, opaque, NO_MATCH)
+  return (frame) => {
+    const reply = checked(frame, opcode, opaque, request)
+    const status = replies[reply.status]
+    if (status === undefined) throw refusalOf(reply)
+    if (status === 'stored' && reply.bytes.readBigUInt64BE(reply.start + 16) === 0n) throw uncheckedCas()
+    return status
+  }
 }
 
 function countOpcode({ down }: Request<'count'>): number {
@@ -231,7 +247,7 @@ export const binaryProtocol: Protocol<Frame> = {
   commands: {
     get: { encode: encodeGet, decode: foldGet },
     getMulti: { encode: encodeGetMulti, decode: foldGetMulti },
-    store: { encode: encodeStore, decode: (request, opaque) => foldStatus(request, STORE[request.mode].opcode, opaque, STORE[request.mode].replies) },
+    store: { encode: encodeStore, decode: foldStore },
     delete: {
       encode: ({ key }, opaque) => packet(DELETE, opaque, { key }),
       decode: (request, opaque) => foldStatus(request, DELETE, opaque, { [OK]: true, [KEY_ENOENT]: false }),
@@ -259,7 +275,7 @@ export const binaryProtocol: Protocol<Frame> = {
     },
   },
   unasked: (frame) => (typeof frame === 'string' ? unaskedLine(frame) : new MemcacheProtocolError('the server sent a packet that nobody asked for')),
-  usableAfter: (refused) => !fatal.has(refused) && !refused.message.startsWith('ERROR'),
+  usableAfter: (refused) => !fatal.has(refused) && refused.message.startsWith('status'),
 }
 
 /** The driver for memcached's binary protocol. */

@@ -110,7 +110,7 @@ export function refusal(line: string): MemcacheDriverError | undefined {
   const context = { sent: true }
   // memcached says this unasked, then closes: it has all the connections that it wants (-c).
   if (word === 'SERVER_ERROR' || message === 'ERROR Too many open connections') return new MemcacheServerError(message, context)
-  if (/^CLIENT_ERROR (unauthenticated|authentication failure)/.test(message)) return new MemcacheAuthError(message, context)
+  if (/^CLIENT_ERROR (unauthenticated|authentication failure|bad authentication)/.test(message)) return new MemcacheAuthError(message, context)
   return new MemcacheClientError(message === 'ERROR' ? 'ERROR: the server does not know this command in this form' : message, context)
 }
 

@@ -11,7 +11,7 @@ import { openSocket } from '../lib/socket.ts'
 import { wrap } from '../lib/wrap.ts'
 import { unaskedLine } from './line.ts'
 import {
-  addStatistic, checkSection, DO_NOT_CREATE, exptime, hex, isFatal, isPacket, LONGEST_KEY, NO_ID, OPCODE, packetSize, readLine, refused, STATUS, STORE,
+  addStatistic, checkSection, DO_NOT_CREATE, exptime, hex, isFatal, isPacket, LONGEST_KEY, NO_MATCH, OPCODE, packetSize, readLine, refused, STATUS, STORE, uncheckedCas,
 } from './packet.ts'
 
 const { OK, KEY_ENOENT } = STATUS
@@ -224,7 +224,12 @@ function backend(endpoint: Endpoint): Backend {
         const { opcode, replies } = STORE[mode]
         const appended = mode === 'append' || mode === 'prepend' // these leave flags and time to live as they are
         const extras = appended ? EMPTY : uint32(flags, exptime(expires))
-        return told(await ask(opcode, { key, value, extras, cas: mode === 'cas' ? cas || NO_ID : undefined }), replies)
+        if (mode !== 'cas') return told(await ask(opcode, { key, value, extras }), replies)
+        if (cas === 0n) return told(await ask(OPCODE.GET, { key }), NO_MATCH)
+        const packet = await ask(opcode, { key, value, extras, cas })
+        const status = told(packet, replies)
+        if (status === 'stored' && packet.header.cas.readBigUInt64BE() === 0n) throw uncheckedCas()
+        return status
       },
       delete: async ({ key }) => told(await ask(OPCODE.DELETE, { key }), { [OK]: true, [KEY_ENOENT]: false }),
       touch: async ({ key, expires }) => told(await ask(OPCODE.TOUCH, { key, extras: uint32(exptime(expires)) }), { [OK]: true, [KEY_ENOENT]: false }),

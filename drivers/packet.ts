@@ -71,8 +71,17 @@ export const STORE: { readonly [mode in StoreMode]: { readonly opcode: number; r
 
 /** The time to live with which `incr` and `decr` make no counter where there is none. */
 export const DO_NOT_CREATE = 0xffff_ffff
-/** No item has this cas id. 0, which matches no item in other protocols, would match every one here. */
-export const NO_ID = 2n ** 64n - 1n
+/**
+ * What GET says in place of a cas with id 0, which matches no item: in the header of a SET it would match any. Servers
+ * without cas ids give it to all items.
+ */
+export const NO_MATCH: { readonly [status: number]: StoreStatus } = { [OK]: 'exists', [KEY_ENOENT]: 'not-found' }
+
+/** The error for a SET with a cas id that was done, but without a new id: the server did not look at the old one. */
+export function uncheckedCas(): MemcacheServerError {
+  return new MemcacheServerError('the server has no cas ids: it has stored the value, whatever was there', { sent: true })
+}
+
 const LONG_PAST = 30 * 24 * 60 * 60 + 1
 
 /** A time of expiry.ts as the protocol reads it, without a sign: here -1 would be the year 2106. */
@@ -98,14 +107,17 @@ export function isPacket({ bytes, start }: ByteReader): boolean {
   return bytes[start] === RESPONSE
 }
 
+/** What a server may say in text: that it has enough connections, or that it does not speak this protocol. */
+const REFUSALS = ['ERROR', 'CLIENT_ERROR', 'SERVER_ERROR']
+
 /**
  * Reads the line of text that stands in place of a packet; `undefined` while it is not whole.
  * @throws MemcacheProtocolError for what can be no such line.
  */
 export function readLine(reader: ByteReader): string | undefined {
   const { bytes, start, end } = reader
-  const word = bytes.toString('latin1', start, Math.min(end, start + 'ERROR'.length))
-  if (!'ERROR'.startsWith(word)) throw new MemcacheProtocolError(`a reply begins with byte 0x${hex(bytes[start] as number)}, which no packet does`)
+  const word = bytes.toString('latin1', start, Math.min(end, start + 'CLIENT_ERROR'.length))
+  if (!REFUSALS.some((refusal) => word.startsWith(refusal) || refusal.startsWith(word))) throw new MemcacheProtocolError(`a reply begins with byte 0x${hex(bytes[start] as number)}, which no packet does`)
   const newline = lineEnd(reader)
   if (newline === undefined) return undefined
   reader.advance(newline + CRLF.length)

@@ -110,16 +110,30 @@ function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Reques
   return withValue(`${mode} ${key} ${flags} ${expires} ${value.length}${id}\r\n`, value, CRLF)
 }
 
-/** The reply to a `get` of one key: at most one value, whatever key it names. Queue servers name the queue, without options. */
+/**
+ * The reply to a `get` of one key: at most one value. Queue servers name the queue, without what else the key says:
+ * `get jobs/t=500/open` is answered by `VALUE jobs`.
+ */
 function foldGet(request: Request<'get'>): Fold<Item | undefined, Frame> {
   let item: Item | undefined
   return (frame) => {
     if (frame === 'END') return item
     if (typeof frame === 'string') throw unexpected(frame, commandName(request))
     if (item !== undefined) throw new MemcacheProtocolError(`a second value came in the reply to "${commandName(request)}" of one key`)
+    if (!beginsWith(request.key, frame)) {
+      const key = show(frame.bytes, frame.keyStart, frame.keyEnd)
+      throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, which was not asked for`)
+    }
     item = frame.item
     return more
   }
+}
+
+/** Whether the key begins with the one that the value is named by. */
+function beginsWith(key: string, { bytes, keyStart, keyEnd }: ValueFrame): boolean {
+  if (keyEnd - keyStart > key.length) return false
+  for (let place = keyStart; place < keyEnd; place += 1) if (bytes[place] !== key.charCodeAt(place - keyStart)) return false
+  return true
 }
 
 /** The replies to the lines of a multi-key `get`: values of keys that were asked for, each once, and an END for each line. */

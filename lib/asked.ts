@@ -17,6 +17,7 @@ export class Asked {
   readonly size: number
   /** Milliseconds from the call to its deadline. */
   readonly timeout: number
+  readonly #deadline: number
   /** The library has it. */
   sent = false
   /** The caller has neither an answer nor given up. */
@@ -31,6 +32,7 @@ export class Asked {
     this.request = request
     this.size = byteLength(request)
     this.timeout = timeout
+    this.#deadline = performance.now() + timeout
     this.#reject = reject
     this.#events = events
   }
@@ -45,6 +47,11 @@ export class Asked {
   wait(milliseconds: number): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => setImmediate(() => this.#over || this.#events.overdue()), milliseconds)
+  }
+
+  /** Whether its time has passed, or does so within a millisecond, which is as exact as timers are. */
+  get due(): boolean {
+    return performance.now() + 1 >= this.#deadline
   }
 
   /** Rejects with the signal's reason as soon as it is aborted. */

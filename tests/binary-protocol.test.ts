@@ -24,7 +24,7 @@ function decode<O extends Op>(request: Request<O>, bytes: string): Reply<O> {
 
 /** A packet of the reply to these requests, unless it says otherwise. */
 function reply(opcode: number, parts: Omit<PacketParts, 'opcode'> = {}): string {
-  return packet({ opcode, opaque: OPAQUE, ...parts })
+  return packet({ opcode, opaque: OPAQUE, cas: 1n, ...parts })
 }
 
 /** The packet of a value. */
@@ -74,7 +74,7 @@ t.test('requests, byte for byte', async (t) => {
     [store('cas', 'v', { cas: 7n }), hex('80 01 0001 08 00 0000 0000000a 01020304 0000000000000007 00000000 00000000') + 'kv'],
     [store('cas', 'v', { cas: 2n ** 64n - 1n }), hex('80 01 0001 08 00 0000 0000000a 01020304 ffffffffffffffff 00000000 00000000') + 'kv'],
     [store('cas', 'v', { cas: 0x0123456789abcdefn }), hex('80 01 0001 08 00 0000 0000000a 01020304 0123456789abcdef 00000000 00000000') + 'kv'],
-    [store('cas', 'v', { cas: 0n }), hex('80 01 0001 08 00 0000 0000000a 01020304 ffffffffffffffff 00000000 00000000') + 'kv'],
+    [store('cas', 'v', { cas: 0n }), hex('80 00 0001 00 00 0000 00000001 01020304 0000000000000000') + 'k'], // a GET: in a SET it would match any item
     [requests.delete, hex('80 04 0001 00 00 0000 00000001 01020304 0000000000000000') + 'k'],
     [touch, hex('80 1c 0001 04 00 0000 00000005 01020304 0000000000000000 00000005') + 'k'],
     [{ ...touch, expires: -1 }, hex('80 1c 0001 04 00 0000 00000005 01020304 0000000000000000 00278d01') + 'k'],
@@ -258,6 +258,15 @@ t.test('every status, to every command', async (t) => {
   t.throws(() => decode(flush, reply(OPCODES.flush, { status: 0x20, value: 'Auth failure.' })), { message: 'status 0x20: Auth failure. (flush_all is not allowed)' })
 })
 
+t.test('a cas that the server cannot check', async (t) => {
+  const nothing = store('cas', 'v', { cas: 0n })
+  t.equal(decode(nothing, reply(OPCODES.get, { extras: uint32(0), value: 'other' })), 'exists', 'no item has the id 0')
+  t.equal(decode(nothing, reply(OPCODES.get, { status: 0x01 })), 'not-found')
+  const something = store('cas', 'v', { cas: 7n })
+  t.throws(() => decode(something, reply(OPCODES.set, { cas: 0n })), { name: 'MemcacheServerError', sent: true }, 'a server without ids has stored it all the same')
+  t.equal(decode(something, reply(OPCODES.set, { cas: 8n })), 'stored')
+})
+
 t.test('the words of a refusal', async (t) => {
   const message = (value: string): string => (caughtOf(() => decode(get, reply(OPCODES.get, { status: 0x84, value }))) as Error).message
   t.equal(message('\u001b[2J\x85\x07 out'), 'status 0x84: \\u001b[2J?\\u0007 out', 'say nothing to a terminal')
@@ -395,13 +404,13 @@ t.test('what is no packet', async (t) => {
   const first = (byte: number, request: Request): unknown => caughtOf(() => replyIn(binaryProtocol, request, [Buffer.of(byte)], OPAQUE))
   for (const request of [get, multi('a', 'b'), stats]) {
     for (let byte = 0; byte < 256; byte += 1) {
-      const begins = byte === 0x81 || byte === 0x45
+      const begins = byte === 0x81 || 'CES'.includes(String.fromCharCode(byte)) // CLIENT_ERROR, ERROR, SERVER_ERROR
       const error = first(byte, request)
       if (begins ? error !== undefined : !(error instanceof MemcacheProtocolError)) t.fail(`${request.op}: a reply that begins with byte ${byte}`, { error })
     }
   }
   const lines = [
-    'END\r\n', 'EN\r\n', 'EXISTS\r\n', 'ER\r\n', 'ERR\r\n', 'ERROS\r\n', 'error\r\n', 'SERVER_ERROR x\r\n', 'CLIENT_ERROR x\r\n', 'STORED\r\n', 'HD\r\n', '\r\n', '\n',
+    'END\r\n', 'EN\r\n', 'EXISTS\r\n', 'ER\r\n', 'ERR\r\n', 'ERROS\r\n', 'error\r\n', 'SERVER_ERRORS x\r\n', 'CLIENT_ERRO x\r\n', 'STORED\r\n', 'HD\r\n', '\r\n', '\n',
     'HTTP/1.1 400 Bad Request\r\n', 'ERRORS\r\n', 'ERROR_\r\n', 'ERROR\n', 'ERROR x\n', 'ERROR' + 'x'.repeat(70_000), reply(OPCODES.get, { magic: REQUEST }),
   ]
   for (const request of EVERY) {

@@ -105,7 +105,7 @@ async function* requestsOf(peer: Peer): AsyncGenerator<Packet, void, undefined> 
 
 /** The bytes of a reply to this request. */
 function reply({ opcode, opaque }: Packet, parts: Partial<PacketParts> = {}): string {
-  return packet({ opcode, opaque, ...parts })
+  return packet({ opcode, opaque, cas: 1n, ...parts })
 }
 
 /** A well-behaved server, as far as these tests go: what it is asked for a key, it answers with a value that names the key. */
@@ -187,7 +187,7 @@ t.test('what is sent', async (t) => {
     [() => client.append('k', 'v', { ttl: 9 }), { opcode: 0x0e, key: 'k', extras: '', value: 'v' }],
     [() => client.prepend('k', 'v'), { opcode: 0x0f, key: 'k', extras: '', value: 'v' }],
     [() => client.cas('k', 'v', { cas: 2n ** 63n + 5n, ttl: 9 }), { opcode: 0x01, extras: uint32(0) + uint32(9), cas: 2n ** 63n + 5n }],
-    [() => client.cas('k', 'v', { cas: 0n }), { opcode: 0x01, cas: 2n ** 64n - 1n }],
+    [() => client.cas('k', 'v', { cas: 0n }), { opcode: 0x00, cas: 0n }], // a GET: in a SET it would match any item
     [() => client.delete('k'), { opcode: 0x04, key: 'k', extras: '', cas: 0n }],
     [() => client.touch('k', 0), { opcode: 0x1c, extras: uint32(0) }],
     [() => client.touch('k', -5), { opcode: 0x1c, extras: uint32(2_592_001) }],

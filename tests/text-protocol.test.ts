@@ -110,7 +110,7 @@ const replies: readonly (readonly [request: Request, bytes: string, reply: unkno
   [get, 'VALUE k 4294967295 0\r\n\r\nEND\r\n', item('', 4294967295)],
   [get, 'VALUE k 0 5\r\nEND\r\n\r\nEND\r\n', item('END\r\n')],
   [get, 'VALUE k 0 17\r\nVALUE k 0 1\r\n1\r\nE\r\nEND\r\n', item('VALUE k 0 1\r\n1\r\nE'), 'a value that looks like a reply'],
-  [get, 'VALUE other 0 1\r\n1\r\nEND\r\n', item('1'), 'queue servers name the queue without the options that were asked'],
+  [{ ...get, key: 'other/t=5/open' }, 'VALUE other 0 1\r\n1\r\nEND\r\n', item('1'), 'queue servers name the queue without the options that were asked'],
   [get, 'VALUE k 0 1 9\r\n1\r\nEND\r\n', item('1', 0, 9n)],
   [gets, 'VALUE k 3 1 18446744073709551615\r\n1\r\nEND\r\n', item('1', 3, 18446744073709551615n)],
   [gets, 'VALUE k 3 1\r\n1\r\nEND\r\n', item('1', 3), 'queue servers have no cas ids'],
@@ -243,6 +243,9 @@ t.test('what is outside the grammar', async (t) => {
     t.throws(() => decode(request, `VALUE ${'k'.repeat(70_000)}`), MemcacheProtocolError, `${request.op}: a VALUE line that does not end`)
   }
   t.throws(() => decode(get, 'VALUE k 0 1\r\n1\r\nVALUE k 0 1\r\n2\r\nEND\r\n'), MemcacheProtocolError, 'a second value for one key')
+  for (const [key, named] of [['k', 'l'], ['k', 'kk'], ['jobs/t=5', 'job/'], ['abc', 'bc']] as const) {
+    t.throws(() => decode({ ...get, key }, `VALUE ${named} 0 1\r\n1\r\nEND\r\n`), MemcacheProtocolError, `${named} is not what ${key} asks for`)
+  }
   t.throws(() => decode(multi('a', 'b'), 'VALUE c 0 1\r\n1\r\nEND\r\n'), MemcacheProtocolError, 'a key that was not asked for')
   t.throws(() => decode(multi('a', 'b'), 'VALUE b 0 1\r\n1\r\nVALUE c 0 1\r\n1\r\nEND\r\n'), MemcacheProtocolError, 'not asked for, behind one that was')
   t.throws(() => decode(multi('a', 'b'), 'VALUE A 0 1\r\n1\r\nEND\r\n'), MemcacheProtocolError, 'keys are not compared loosely')
