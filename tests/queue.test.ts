@@ -292,7 +292,7 @@ t.test('on the wire', async (t) => {
       if (request.startsWith('set')) return 'STORED\r\n'
       if (/\/(close|abort)\r\n$/.test(request)) return 'END\r\n'
       const item = items.shift()
-      return item === undefined ? 'END\r\n' : `VALUE jobs 0 1\r\n${item}\r\nEND\r\n`
+      return item === undefined ? 'END\r\n' : `VALUE p:jobs 0 1\r\n${item}\r\nEND\r\n`
     })(peer)
   })
   const client = new Client({ port: server.port, keyPrefix: 'p:' })

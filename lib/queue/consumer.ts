@@ -125,8 +125,8 @@ export class Consumer<T = unknown> implements AsyncIterableIterator<Job<T>, unde
   }
 
   /**
-   * Takes no more jobs. Resolves when nothing is being read any more, for which a read that carries an acknowledgement has
-   * to be answered. A job that is open keeps its connection until it is settled.
+   * Takes no more jobs. Resolves when all connections have ended but those of open jobs, which each keep theirs until they
+   * are settled. A read that carries an acknowledgement has to be answered before.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close()
@@ -143,8 +143,9 @@ export class Consumer<T = unknown> implements AsyncIterableIterator<Job<T>, unde
     this.#ending.abort()
     for (const { resolve } of this.#waiting.splice(0)) resolve(this.#done())
     for (let job = this.#takeReady(); job !== undefined; job = this.#takeReady()) void job.abort()
-    this.#ended = Promise.all(this.#readers.map((reader) => reader.retire()))
-    await Promise.all(this.#readers.map((reader) => reader.reading))
+    const readers = this.#readers.map((reader) => ({ open: reader.open, ended: reader.retire() }))
+    this.#ended = Promise.all(readers.map(({ ended }) => ended))
+    await Promise.all(readers.map(({ open, ended }) => (open ? undefined : ended)))
   }
 
   /** Not before what was said about jobs has arrived: who has left the loop may end the connections next. */

@@ -52,9 +52,9 @@ export class QueueReader<T> {
     return taken
   }
 
-  /** Resolves when nothing is being read. */
-  get reading(): Promise<unknown> | undefined {
-    return this.#reading
+  /** Whether it has an item about which nothing has been said yet. */
+  get open(): boolean {
+    return this.#reservation?.open === true
   }
 
   /** Resolves when it is known what became of the item about which something was said last. */
@@ -64,7 +64,7 @@ export class QueueReader<T> {
 
   /** Gives back an item that is open. */
   giveBack(): void {
-    if (this.#reservation?.open === true) void this.#reservation.abort()
+    if (this.open) void this.#reservation?.abort()
   }
 
   /** Ends the connection as soon as nothing depends on it any more, and resolves then. */
