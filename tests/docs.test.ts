@@ -22,7 +22,12 @@ function write(folder: string, found: readonly Snippet[], toText: (snippet: Snip
   mkdirSync(folder, { recursive: true })
   for (const snippet of found) writeFileSync(join(folder, fileName(snippet)), toText(snippet))
   const tsconfig = join(folder, '..', 'tsconfig.json')
-  const paths = { ermc: [join(root, 'lib/index.ts')], 'ermc/testing': [join(root, 'lib/testing/index.ts')], 'ermc/serializers/msgpack': [join(root, 'serializers/msgpack.ts')] }
+  const paths = {
+    ermc: [join(root, 'lib/index.ts')],
+    'ermc/testing': [join(root, 'lib/testing/index.ts')],
+    'ermc/drivers/*': [join(root, 'drivers/*.ts')],
+    'ermc/serializers/*': [join(root, 'serializers/*.ts')],
+  }
   const compilerOptions = { rootDir: root, paths, noUnusedLocals: false, noUnusedParameters: false }
   writeFileSync(tsconfig, JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions, include: ['types/*'] }))
   return tsconfig
