@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import { MemcacheValueError } from '../lib/errors.ts'
 import { decodeString } from '../lib/plain-values.ts'
 import { show } from '../lib/show.ts'
+import { checkParts, Elements } from './bounds.ts'
 import { ByteInput } from './byte-input.ts'
 import { MOST_LEVELS, MOST_OBJECTS, setOwn } from './plain-data.ts'
 
@@ -33,6 +34,7 @@ export function readMarshal(bytes: Buffer): unknown {
 
 class MarshalReader {
   readonly #input: ByteInput
+  #slots = 0
   /** What can be named again by its number: all but nil, booleans, short integers and Symbols. */
   readonly #objects: unknown[] = []
   readonly #symbols: string[] = []
@@ -186,9 +188,22 @@ class MarshalReader {
     const count = this.#length()
     for (let left = count; left > 0; left -= 1) entries.set(this.value(level + 1), this.value(level + 1))
     if (entries.size < count) throw new MemcacheValueError('the Marshal data has a Hash with keys that are equal here, as a Symbol and a String are')
-    const hash = objectOrMap(entries)
+    const hash = this.#objectOrMap(entries)
     this.#objects[number] = hash
     return hash
+  }
+
+  /** A plain object if all keys are strings. */
+  #objectOrMap(entries: Map<unknown, unknown>): object {
+    const object: Record<string, unknown> = {}
+    const elements = new Elements()
+    for (const [key, value] of entries) {
+      if (typeof key !== 'string') return entries
+      this.#slots += elements.add(key)
+      checkParts(this.#slots)
+      setOwn(object, key, value)
+    }
+    return object
   }
 
   #refuse(type: string): never {
@@ -198,14 +213,4 @@ class MarshalReader {
     if ('cmM'.includes(type)) throw new MemcacheValueError(`the Marshal data names ${show(this.#bytes().toString())}, which is no plain data`)
     throw new MemcacheValueError(`the Marshal data has a value of the type ${show(type)}, which is no plain data`)
   }
-}
-
-/** A plain object if all keys are strings. */
-function objectOrMap(entries: Map<unknown, unknown>): object {
-  const object: Record<string, unknown> = {}
-  for (const [key, value] of entries) {
-    if (typeof key !== 'string') return entries
-    setOwn(object, key, value)
-  }
-  return object
 }

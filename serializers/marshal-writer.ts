@@ -49,7 +49,7 @@ class MarshalWriter {
       case 'array':
         return this.#once(value as unknown[], () => this.#array(value as unknown[]))
       case 'object':
-        return this.#once(value as object, () => this.#hash(propertiesOf(value as object)))
+        return this.#once(value as object, () => this.#object(propertiesOf(value as object)))
       case 'map':
         return this.#once(value as object, () => this.#map(value as Map<unknown, unknown>))
       default:
@@ -129,6 +129,11 @@ class MarshalWriter {
       this.#write(array[index])
       this.#path.leave()
     }
+  }
+
+  #object(entries: readonly (readonly [name: string, value: unknown])[]): void {
+    this.#path.count(entries)
+    this.#hash(entries)
   }
 
   #map(map: ReadonlyMap<unknown, unknown>): void {

@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 import { isUtf8, type Buffer } from 'node:buffer'
 import { MemcacheValueError } from '../lib/errors.ts'
-import { Cursor } from './bounds.ts'
+import { Cursor, DIGITS_OF_INDICES, Elements } from './bounds.ts'
 
 /** The one extension that has a meaning for everybody: a point in time. */
 const TIMESTAMP = 0xff
@@ -68,10 +68,33 @@ class Check {
 
   #map(count: number, level: number): void {
     this.cursor.part()
+    const elements = new Elements()
     for (let left = count; left > 0; left -= 1) {
-      this.cursor.part()
+      const { at } = this.cursor
       this.value(level + 1)
+      this.cursor.parts(1 + elements.add(this.#nameAt(at)))
       this.value(level + 1)
+    }
+  }
+
+  /** The value that was just read, as a name: the package takes numbers too. */
+  #nameAt(from: number): string | number | undefined {
+    const { at, bytes } = this.cursor
+    const head = bytes[from] as number
+    if (head >= 0xa0 && head <= 0xa0 + DIGITS_OF_INDICES) return bytes.toString('latin1', from + 1, at)
+    switch (head) {
+      case 0xca:
+        return bytes.readFloatBE(from + 1)
+      case 0xcb:
+        return bytes.readDoubleBE(from + 1)
+      case 0xcc: case 0xcd: case 0xce:
+        return bytes.readUIntBE(from + 1, at - from - 1)
+      case 0xd0: case 0xd1: case 0xd2:
+        return bytes.readIntBE(from + 1, at - from - 1)
+      case 0xd9: case 0xda: case 0xdb: // a string in a longer form than it needs
+        return at - from > 5 + DIGITS_OF_INDICES ? undefined : bytes.toString('latin1', from + 1 + (1 << (head - 0xd9)), at)
+      default:
+        return head < 0x80 ? head : undefined
     }
   }
 

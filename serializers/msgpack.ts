@@ -4,7 +4,7 @@ import { MemcacheUnsupportedError, MemcacheValueError } from '../lib/errors.ts'
 import { flags } from '../lib/flags.ts'
 import { loadPackage } from '../lib/package-loader.ts'
 import type { Serializer } from '../lib/serialization.ts'
-import { MOST_LEVELS, MOST_PARTS } from './bounds.ts'
+import { mayHaveTooMany, MOST_LEVELS } from './bounds.ts'
 import { describe, findFlaw, refuse, type Leaves } from './flaws.ts'
 import { checkBounds } from './msgpack-bounds.ts'
 
@@ -35,7 +35,7 @@ export const msgpack: Serializer = {
     const { buffer, byteOffset, length } = encode(value)
     const bytes = Buffer.from(buffer, byteOffset, length)
     check(value)
-    if (length > MOST_PARTS) checkBounds(bytes) // so large that it could have more
+    if (mayHaveTooMany(bytes)) checkBounds(bytes)
     return bytes
   },
   deserialize(bytes) {

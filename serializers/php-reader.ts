@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import { MemcacheValueError } from '../lib/errors.ts'
 import { decodeInteger, decodeString } from '../lib/plain-values.ts'
 import { show } from '../lib/show.ts'
+import { Elements } from './bounds.ts'
 import { ByteInput } from './byte-input.ts'
 import { MOST_LEVELS, MOST_OBJECTS, setOwn } from './plain-data.ts'
 
@@ -62,8 +63,8 @@ class PhpReader {
     if (found !== byte) throw new MemcacheValueError(`the serialized PHP has ${show(String.fromCharCode(found))} in the place of ${show(String.fromCharCode(byte))}`)
   }
 
-  #count(): void {
-    this.#objects += 1
+  #count(objects = 1): void {
+    this.#objects += objects
     if (this.#objects > MOST_OBJECTS) throw new MemcacheValueError(`the serialized PHP has more than ${MOST_OBJECTS} objects`)
   }
 
@@ -114,7 +115,11 @@ class PhpReader {
     if (listed) return [...entries.values()]
     if (!named) return entries
     const object: Record<string, unknown> = {}
-    for (const [key, value] of entries) setOwn(object, key as string, value)
+    const elements = new Elements()
+    for (const [key, value] of entries) {
+      this.#count(elements.add(key as string)) // PHP writes none; an enemy may
+      setOwn(object, key as string, value)
+    }
     return object
   }
 

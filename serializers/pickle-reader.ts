@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { MemcacheValueError } from '../lib/errors.ts'
 import { decodeString } from '../lib/plain-values.ts'
+import { checkParts, Elements } from './bounds.ts'
 import { ByteInput } from './byte-input.ts'
 import { callableOf, Part } from './pickle-callables.ts'
 import { Dict } from './pickle-dict.ts'
@@ -197,16 +198,22 @@ function settled(root: unknown): unknown {
   }
   const key = (value: unknown): unknown => (value instanceof Dict ? refuse('a dict as a key or in a set') : settle(value))
 
+  let slots = 0
   const result = settle(root)
   for (let container = todo.pop(); container !== undefined; container = todo.pop()) {
     if (Array.isArray(container)) container.forEach((value, index) => (container[index] = settle(value)))
     else if (container instanceof Set) container.forEach(key)
     else if (container instanceof Dict) {
       const { items, result: target } = container
+      const elements = new Elements()
       for (let index = 0; index < items.length; index += 2) {
         const value = settle(items[index + 1])
         if (target instanceof Map) target.set(key(items[index]), value)
-        else setOwn(target as Record<string, unknown>, items[index] as string, value)
+        else {
+          slots += elements.add(items[index] as string)
+          checkParts(slots)
+          setOwn(target as Record<string, unknown>, items[index] as string, value)
+        }
       }
     }
   }

@@ -190,6 +190,7 @@ class PickleWriter {
   /** A Map whose keys could be those of an object is an OrderedDict, so that it stays a Map. */
   #dict(object: object): void {
     const entries = object instanceof Map ? [...(object as Map<unknown, unknown>)] : propertiesOf(object)
+    if (!(object instanceof Map)) this.#path.count(entries as [string, unknown][])
     const ordered = object instanceof Map && entries.every(([key]) => typeof key === 'string')
     if (ordered) this.#call('collections', 'OrderedDict', () => {}, op.EMPTY_TUPLE)
     else this.#out.uint8(op.EMPTY_DICT)

@@ -1,6 +1,7 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
 import { isInteger } from '../lib/plain-values.ts'
+import { Elements, MOST_PARTS } from './bounds.ts'
 import { describe, flawOfArray, flawOfObject, isPlainObject, refuse, step } from './flaws.ts'
 
 /** What the formats of other languages have in common: what they keep of JavaScript's values, and how they refuse the rest. */
@@ -60,10 +61,18 @@ export function propertiesOf(object: object): [name: string, value: unknown][] {
 export class Path {
   readonly #format: string
   readonly #steps: (string | number)[] = []
+  #slots = 0
 
   /** `format`: its name in messages. */
   constructor(format: string) {
     this.#format = format
+  }
+
+  /** Goes to an object. @throws MemcacheValueError when the integers among the names of its properties take too much. */
+  count(names: readonly (readonly [name: string, value: unknown])[]): void {
+    const elements = new Elements()
+    for (const [name] of names) this.#slots += elements.add(name)
+    if (this.#slots > MOST_PARTS) this.refuse('objects with so many properties that are named by integers')
   }
 
   /** Goes to a part of what is being written. @throws MemcacheValueError when that is too deep. */

@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
 import { MemcacheValueError } from '../lib/errors.ts'
-import { Cursor } from './bounds.ts'
+import { Cursor, DIGITS_OF_INDICES, Elements, indexOf } from './bounds.ts'
 
 const VERSION = 15
 
@@ -12,7 +12,7 @@ const VERSION = 15
  */
 export function checkBounds(bytes: Buffer): void {
   checkVersion(bytes)
-  const cursor = new Cursor(bytes)
+  const cursor = new V8Cursor(bytes)
   cursor.skip(2)
   checkValue(cursor, 0)
   cursor.end()
@@ -23,8 +23,26 @@ export function checkVersion(bytes: Buffer): void {
   if (bytes[0] !== 0xff || bytes[1] !== VERSION) throw new MemcacheValueError(`it does not begin as version ${VERSION} of V8's format does`)
 }
 
+/**
+ * How many slots the arrays with holes in an item have together at most, each of which takes eight bytes, though nothing in
+ * the item bears it out.
+ */
+export function mostSlots(bytes: Buffer): number {
+  return bytes.length + 65_536
+}
+
+class V8Cursor extends Cursor {
+  #slots = 0
+
+  /** Goes into an array with holes. */
+  slots(length: number): void {
+    this.#slots += length
+    if (this.#slots > mostSlots(this.bytes)) throw new MemcacheValueError(`it has arrays with more than ${mostSlots(this.bytes)} elements, most of which are holes`)
+  }
+}
+
 /** Each value begins with a tag, which says how it goes on. */
-function checkValue(cursor: Cursor, level: number): void {
+function checkValue(cursor: V8Cursor, level: number): void {
   cursor.level(level)
   const tag = readTag(cursor)
   switch (tag) {
@@ -43,7 +61,7 @@ function checkValue(cursor: Cursor, level: number): void {
 }
 
 /** What takes more memory than its bytes. */
-function checkObject(cursor: Cursor, tag: string, level: number): void {
+function checkObject(cursor: V8Cursor, tag: string, level: number): void {
   switch (tag) {
     case 'Z': case 'z': // a bigint (z: as an object): one bit of this number is its sign, the others are its length
       return cursor.skip(readNumber(cursor) >>> 1)
@@ -62,17 +80,16 @@ function checkObject(cursor: Cursor, tag: string, level: number): void {
       readNumber(cursor)
       return cursor.skip(readNumber(cursor))
     case 'o': // an object: names and values, how many
-      return checkMembers(cursor, level, '{', 1)
+      return checkProperties(cursor, level)
     case ';': // a Map: keys and values, how many
       return checkMembers(cursor, level, ':', 1)
     case "'": // a Set
       return checkMembers(cursor, level, ',', 1)
     case 'A': // an array: its length, as many values, named properties, how many, the length once more
       for (let left = readNumber(cursor); left > 0; left -= 1) checkValue(cursor, level + 1)
-      return checkMembers(cursor, level, '$', 2)
+      return checkArray(cursor, level, '$', 0)
     case 'a': // an array with holes: its length, indices and values, how many, the length once more
-      checkHoles(cursor, readNumber(cursor))
-      return checkMembers(cursor, level, '@', 2)
+      return checkHoles(cursor, level, readNumber(cursor))
     case 'r':
       return checkError(cursor, level)
     default:
@@ -81,7 +98,7 @@ function checkObject(cursor: Cursor, tag: string, level: number): void {
 }
 
 /** Any number of values, the tag at their end, and so many numbers. */
-function checkMembers(cursor: Cursor, level: number, end: string, numbers: number): void {
+function checkMembers(cursor: V8Cursor, level: number, end: string, numbers: number): void {
   while (peekTag(cursor) !== end) {
     cursor.part()
     checkValue(cursor, level + 1)
@@ -90,15 +107,58 @@ function checkMembers(cursor: Cursor, level: number, end: string, numbers: numbe
   for (let left = numbers; left > 0; left -= 1) readNumber(cursor)
 }
 
+function checkProperties(cursor: V8Cursor, level: number): void {
+  const elements = new Elements()
+  while (peekTag(cursor) !== '{') {
+    cursor.part()
+    cursor.parts(elements.add(readName(cursor, level + 1)))
+    checkValue(cursor, level + 1)
+  }
+  readTag(cursor)
+  readNumber(cursor)
+}
+
+/** The properties of an array. An index from `length` on would make it longer: V8 writes none. */
+function checkArray(cursor: V8Cursor, level: number, end: string, length: number): void {
+  while (peekTag(cursor) !== end) {
+    cursor.part()
+    const index = indexOf(readName(cursor, level + 1)) ?? -1
+    if (index >= length) throw new MemcacheValueError(`V8 has not written this: it has an array of length ${length} with an element ${index}`)
+    checkValue(cursor, level + 1)
+  }
+  readTag(cursor)
+  readNumber(cursor)
+  readNumber(cursor)
+}
+
+/** The name of a property, if it may be that of an element: V8 takes those in any form. */
+function readName(cursor: V8Cursor, level: number): string | number | undefined {
+  const tag = readTag(cursor)
+  if (tag === 'U') return readNumber(cursor)
+  if (tag === 'I') {
+    const number = readNumber(cursor)
+    return (number >>> 1) ^ -(number & 1) // the lowest bit is its sign
+  }
+  const length = tag === '"' || tag === 'c' ? readNumber(cursor) : 8
+  const from = cursor.at
+  if (tag !== '"' && tag !== 'c' && tag !== 'N') {
+    cursor.at -= 1
+    return void checkValue(cursor, level)
+  }
+  cursor.skip(length)
+  if (tag === 'N') return cursor.bytes.readDoubleLE(from)
+  return length > 2 * DIGITS_OF_INDICES ? undefined : cursor.bytes.toString(tag === 'c' ? 'utf16le' : 'latin1', from, cursor.at)
+}
+
 /** Where V8 asks for a string, it reads whatever is there before it looks. */
-function checkString(cursor: Cursor): void {
+function checkString(cursor: V8Cursor): void {
   const tag = readTag(cursor)
   if (tag !== '"' && tag !== 'c') refuse(tag)
   cursor.skip(readNumber(cursor))
 }
 
 /** An error: its class, message, stack and cause, in any order. */
-function checkError(cursor: Cursor, level: number): void {
+function checkError(cursor: V8Cursor, level: number): void {
   for (;;) {
     const tag = readTag(cursor)
     if (tag === '.') return
@@ -108,25 +168,25 @@ function checkError(cursor: Cursor, level: number): void {
   }
 }
 
-/** No byte bears out how long an array with holes is. */
-function checkHoles({ bytes }: Cursor, length: number): void {
-  if (length > bytes.length) throw new MemcacheValueError(`it has an array of length ${length}, most of which are holes`)
+function checkHoles(cursor: V8Cursor, level: number, length: number): void {
+  cursor.slots(length)
+  checkArray(cursor, level, '@', length)
 }
 
 /** The tag that comes next; zeros before it only align what follows. */
-function peekTag(cursor: Cursor): string {
+function peekTag(cursor: V8Cursor): string {
   while (cursor.bytes[cursor.at] === 0) cursor.at += 1
   return String.fromCharCode(cursor.bytes[cursor.at] ?? cursor.cutOff())
 }
 
-function readTag(cursor: Cursor): string {
+function readTag(cursor: V8Cursor): string {
   const tag = peekTag(cursor)
   cursor.at += 1
   return tag
 }
 
 /** 32 bits without a sign, seven in a byte, the lowest ones first. */
-function readNumber(cursor: Cursor): number {
+function readNumber(cursor: V8Cursor): number {
   for (let value = 0, shift = 0; shift < 32; shift += 7) {
     const byte = cursor.byte()
     value += (byte & 0x7f) * 2 ** shift

@@ -5,15 +5,16 @@ import { behind, describe, flaw, hasSymbols, isPlainArray, isPlainObject, step, 
 import { MOST_LEVELS } from './bounds.ts'
 
 /**
- * Finds what a structured clone changes, drops or refuses. `longest`: the length that will be believed of an array with
+ * Finds what a structured clone changes, drops or refuses. `slots`: how many elements will be believed of all arrays with
  * holes when it is read.
  */
-export function findCloneFlaw(value: unknown, longest: number): Flaw | undefined {
-  return visit(value, { longest, seen: new Set(), level: 0 })
+export function findCloneFlaw(value: unknown, slots: number): Flaw | undefined {
+  return visit(value, { slots, seen: new Set(), level: 0 })
 }
 
 interface Search {
-  readonly longest: number
+  /** How many are left. Arrays without holes count too: they have at least a byte for each element. */
+  slots: number
   /** A clone keeps which objects are the same one, so each is looked at once. */
   readonly seen: Set<object>
   level: number
@@ -43,7 +44,8 @@ function inside(object: object, search: Search): Flaw | undefined {
 
 function inArray(array: readonly unknown[], search: Search): Flaw | undefined {
   if (!isPlainArray(array)) return flaw(describe(array))
-  if (array.length > search.longest) return flaw(`an array of length ${array.length}, too many of which are holes`)
+  search.slots -= array.length
+  if (search.slots < 0) return flaw(`an array of length ${array.length}: too many elements are holes`)
   for (let index = 0; index < array.length; index += 1) {
     const found = visit(array[index], search)
     if (found !== undefined) return behind(step(index), found)

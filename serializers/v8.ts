@@ -3,9 +3,9 @@ import { Buffer } from 'node:buffer'
 import { DefaultDeserializer, serialize } from 'node:v8'
 import { flags } from '../lib/flags.ts'
 import type { Serializer } from '../lib/serialization.ts'
-import { MOST_PARTS } from './bounds.ts'
+import { mayHaveTooMany } from './bounds.ts'
 import { refuse } from './flaws.ts'
-import { checkBounds, checkVersion } from './v8-bounds.ts'
+import { checkBounds, checkVersion, mostSlots } from './v8-bounds.ts'
 import { findCloneFlaw } from './v8-flaws.ts'
 
 /**
@@ -18,9 +18,9 @@ export const v8: Serializer = {
   serialize(value) {
     const bytes = clone(value)
     checkVersion(bytes) // a later V8 may write what would not be read
-    const flaw = findCloneFlaw(value, bytes.length)
+    const flaw = findCloneFlaw(value, mostSlots(bytes))
     if (flaw !== undefined) refuse('V8', flaw)
-    if (bytes.length > MOST_PARTS) checkBounds(bytes) // so large that it could have more
+    if (mayHaveTooMany(bytes)) checkBounds(bytes) // so large that it could have more
     return bytes
   },
   deserialize(bytes) {

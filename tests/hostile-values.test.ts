@@ -1,9 +1,11 @@
 import { Buffer } from 'node:buffer'
+import { isDeepStrictEqual } from 'node:util'
 import { serialize } from 'node:v8'
 import { deflateSync } from 'node:zlib'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { Client, compat, flags, json, lz4, MemcacheUnsupportedError, MemcacheValueError, pickle, raw, v8, type ClientOptions } from '../lib/index.ts'
+import { Client, compat, flags, json, lz4, MemcacheUnsupportedError, MemcacheValueError, pickle, raw, v8, type ClientOptions, type Format, type Serializer } from '../lib/index.ts'
+import type { Encoded } from '../lib/serialization.ts'
 import { startServer } from '../lib/testing/index.ts'
 import { msgpack } from '../serializers/msgpack.ts'
 import { rejection } from './contract/rejection.ts'
@@ -91,12 +93,40 @@ const array32 = (left: number): Buffer => {
   return head
 }
 
+/** So many arrays of holes, each of the length of the string before them. */
+function holes(length: number, count: number): Buffer {
+  const one = v8Of('a', varint(length), '@', [0], varint(length)).subarray(2)
+  return Buffer.concat([v8Of('A', varint(count + 1), '"', varint(length)), Buffer.alloc(length, 'a'), repeated(count, one), v8Of('$', [0], varint(count + 1)).subarray(2)])
+}
+
+const LONELY = 100_000
+
+function repeated(count: number, bytes: Buffer): Buffer {
+  return Buffer.alloc(count * bytes.length, bytes)
+}
+
+/** Objects that have 1022 as their only element, for which V8 reserves 1,550. */
+function lonely(begin: string, end: string, numbers: readonly number[], index: readonly number[] = varint(1022)): Buffer {
+  const one = v8Of(begin, index, 'T', end, numbers).subarray(2)
+  return Buffer.concat([v8Of('A', varint(LONELY)), repeated(LONELY, one), v8Of('$', [0], varint(LONELY)).subarray(2)])
+}
+
 /** Each has to be refused. */
 const REFUSED: readonly (readonly [what: string, itemFlags: number, bytes: Buffer])[] = [
   ['v8: nested arrays of a claimed million each', flags.v8, Buffer.concat([v8Of(), v8Claims(MiB)])],
   ['v8: deeper ones', flags.v8, Buffer.concat([v8Of(), v8Claims(MiB, 100_000)])],
   ['v8: the same, compressed', flags.v8 | flags.lz4, lz4.compress(Buffer.concat([v8Of(), v8Claims(32 * MiB)]))],
   ['v8: an array of 2^32-1 holes', flags.v8, v8Of('a', varint(2 ** 32 - 1), '@', [0], varint(2 ** 32 - 1))],
+  ['v8: arrays of holes as long as the item, together', flags.v8, holes(MiB / 2, 1000)],
+  ['v8: a hundred thousand objects with the property 1022', flags.v8, lonely('oU', '{', [1])],
+  ['v8: the same, by a string', flags.v8, lonely('o"\x041022', '{', [1], [])],
+  ['v8: arrays without elements that have the element 1022', flags.v8, lonely('A\0U', '$', [1, 0])],
+  ['v8: an array that becomes 2^32-5 long behind its end', flags.v8, v8Of('A', [0], 'U', varint(2 ** 32 - 6), 'T$', [1, 0])],
+  ['v8: one with holes', flags.v8, v8Of('a', [1], 'U', varint(2 ** 32 - 6), 'T@', [1, 1])],
+  ['msgpack: a hundred thousand maps with the key "1022"', flags.msgpack, Buffer.concat([array32(LONELY), repeated(LONELY, hex('81 a4 31303232 01'))])],
+  ['msgpack: with the key 1022', flags.msgpack, Buffer.concat([array32(LONELY), repeated(LONELY, hex('81 cd03fe 01'))])],
+  ['msgpack: with the key "1022" in a longer form', flags.msgpack, Buffer.concat([array32(LONELY), repeated(LONELY, hex('81 da0004 31303232 01'))])],
+  ['pickle: a hundred thousand dicts with the key "1022"', flags.pickle, Buffer.concat([Buffer.from('](}X\x04\0\0\x001022q\0K\x01s'), repeated(LONELY, Buffer.from('}h\0K\x01s')), Buffer.from('e.')])],
   ['v8: a length of 36 bits', flags.v8, v8Of('A', [0xff, 0xff, 0xff, 0xff, 0xff, 1])],
   ['v8: an array in place of a pattern', flags.v8, Buffer.concat([v8Of('RA', varint(MiB)), v8Claims(MiB), Buffer.alloc(1)])],
   ['v8: an array in place of a boxed string', flags.v8, Buffer.concat([v8Of('sA', varint(MiB)), v8Claims(MiB)])],
@@ -171,6 +201,33 @@ void t.test('forged, cut off, nested without end: one call rejects', async (t) =
   t.ok(most < 700 * MiB, `${Math.round(most / MiB)} MiB more at most`)
   t.ok(slowest < 10_000, `${Math.round(slowest)} ms at most`)
 })
+
+void t.test('elements far behind others in the formats of PHP and Ruby', async (t) => {
+  const php = Buffer.from(`a:${LONELY}:{${Array.from({ length: LONELY }, (_, index) => `i:${index};a:1:{s:4:"1022";i:1;}`).join('')}}`)
+  t.throws(() => compat.phpMemcached.decode(php, 4), { name: 'MemcacheValueError', message: /more than/ })
+  const ruby = Buffer.concat([Buffer.from('\x04\b[\x03\xa0\x86\x01', 'latin1'), Buffer.from('{\x06:\t1022i\x06'), repeated(LONELY - 1, Buffer.from('{\x06;\0i\x06'))])
+  t.throws(() => compat.dalli.decode(ruby, 1), { name: 'MemcacheValueError', message: /more than/ })
+})
+
+void t.test('what is not read for its elements is not stored either; all else with integers as names is', async (t) => {
+  const far = (count: number): object[] => Array.from({ length: count }, () => ({ 1022: 1 }))
+  const sparse = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [index * 997, index]))
+  const dense = Object.fromEntries(Array.from({ length: 50_000 }, (_, index) => [index, index]))
+  const ids = Array.from({ length: 20_000 }, (_, index) => ({ [index % 40]: 'x', 10: 1 }))
+  for (const [name, { encode, decode }] of Object.entries({ v8: own(v8), msgpack: own(msgpack), pickle: own(pickle), dalli: own(compat.dalli) })) {
+    t.throws(() => encode(far(11_000)), { name: 'MemcacheValueError' }, name)
+    for (const value of [far(9000), sparse, dense, ids]) t.ok(isDeepStrictEqual(decode(encode(value)), value), name)
+  }
+  const holey = Object.assign(new Array<number>(60_000), { 59_999: 1 })
+  t.strictSame(v8.deserialize(v8.serialize(holey)), holey)
+  t.throws(() => v8.serialize([holey, [...holey], { a: holey.slice() }]), { message: 'V8 cannot keep an array of length 60000: too many elements are holes, which is at [2].a' })
+})
+
+/** A serializer or a format, by itself. */
+function own(writer: Serializer | Format): { encode(value: unknown): Encoded; decode(encoded: Encoded): unknown } {
+  if ('encode' in writer) return { encode: (value) => writer.encode(value), decode: ({ value, flags: itemFlags }) => writer.decode(value, itemFlags) }
+  return { encode: (value) => ({ value: writer.serialize(value), flags: writer.flag }), decode: ({ value }) => writer.deserialize(value) }
+}
 
 void t.test('zstd too, which may not be there', async (t) => {
   const { client, socket, plant } = await scene(t)
