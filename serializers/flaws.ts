@@ -71,13 +71,19 @@ export function hasSymbols(object: object): boolean {
 /** Whether it is an object of no class, of this realm or of another one (a vm context, a test runner). */
 export function isPlainObject(object: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(object)
-  return prototype === Object.prototype || prototype === null || Object.hasOwn(prototype as object, 'isPrototypeOf') // only Object.prototype has that
+  if (prototype === Object.prototype || prototype === null) return true
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf') // that of another realm
 }
 
 /** Whether it is an array of no class of its own, of this realm or of another one. */
 export function isPlainArray(array: readonly unknown[]): boolean {
-  const prototype = Object.getPrototypeOf(array) as object
-  return prototype === Array.prototype || Object.hasOwn(prototype, 'concat') // only Array.prototype has that
+  const prototype: unknown = Object.getPrototypeOf(array)
+  return prototype === Array.prototype || (Array.isArray(prototype) && Object.hasOwn(prototype, 'concat')) // Array.prototype is an array itself
+}
+
+/** Whether it is of just this class and has no property of its own: neither one that would get lost, nor another method. */
+export function isBare(object: object, prototype: object): boolean {
+  return Object.getPrototypeOf(object) === prototype && Reflect.ownKeys(object).length === 0
 }
 
 /** How a value is called that is refused. */

@@ -1,11 +1,12 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
+import { types } from 'node:util'
 import { MemcacheUnsupportedError, MemcacheValueError } from '../lib/errors.ts'
 import { flags } from '../lib/flags.ts'
 import { loadPackage } from '../lib/package-loader.ts'
 import type { Serializer } from '../lib/serialization.ts'
 import { mayHaveTooMany, MOST_LEVELS } from './bounds.ts'
-import { describe, findFlaw, refuse, type Leaves } from './flaws.ts'
+import { describe, findFlaw, isBare, refuse, type Leaves } from './flaws.ts'
 import { checkBounds } from './msgpack-bounds.ts'
 
 /** What is used of the package @msgpack/msgpack. */
@@ -83,7 +84,7 @@ function flawOfString(text: string): string | undefined {
 }
 
 function isKept(value: unknown): boolean {
-  if (value instanceof Date) return Object.getPrototypeOf(value) === Date.prototype && !Number.isNaN(value.getTime())
+  if (types.isDate(value)) return isBare(value, Date.prototype) && !Number.isNaN(value.getTime())
   return Buffer.isBuffer(value) && Object.getPrototypeOf(value) === Buffer.prototype
 }
 

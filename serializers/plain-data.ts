@@ -1,8 +1,9 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
+import { types } from 'node:util'
 import { isInteger } from '../lib/plain-values.ts'
 import { Elements, MOST_PARTS } from './bounds.ts'
-import { describe, flawOfArray, flawOfObject, isPlainObject, refuse, step } from './flaws.ts'
+import { describe, flawOfArray, flawOfObject, isBare, isPlainObject, refuse, step } from './flaws.ts'
 
 /** What the formats of other languages have in common: what they keep of JavaScript's values, and how they refuse the rest. */
 
@@ -39,17 +40,10 @@ export function kindOf(value: unknown): Kind | undefined {
 function kindOfObject(value: object): Kind | undefined {
   if (Array.isArray(value)) return flawOfArray(value) === undefined ? 'array' : undefined
   if (isPlainObject(value)) return flawOfObject(value) === undefined ? 'object' : undefined
-  if (Buffer.isBuffer(value)) return 'bytes'
-  switch (Object.getPrototypeOf(value)) {
-    case Map.prototype:
-      return 'map'
-    case Set.prototype:
-      return 'set'
-    case Date.prototype:
-      return 'date'
-    default:
-      return undefined
-  }
+  if (Buffer.isBuffer(value)) return Object.getPrototypeOf(value) === Buffer.prototype ? 'bytes' : undefined
+  if (types.isMap(value)) return isBare(value, Map.prototype) ? 'map' : undefined
+  if (types.isSet(value)) return isBare(value, Set.prototype) ? 'set' : undefined
+  return types.isDate(value) && isBare(value, Date.prototype) ? 'date' : undefined
 }
 
 /** The properties of a plain object. One that is `undefined` is left out, and so reads the same. */

@@ -9,7 +9,7 @@ import { MOST_LEVELS } from './bounds.ts'
  * holes when it is read.
  */
 export function findCloneFlaw(value: unknown, slots: number): Flaw | undefined {
-  return visit(value, { slots, seen: new Set(), level: 0 })
+  return visit(value, { slots, seen: new Set(), errors: new Set(), level: 0 })
 }
 
 interface Search {
@@ -17,12 +17,16 @@ interface Search {
   slots: number
   /** A clone keeps which objects are the same one, so each is looked at once. */
   readonly seen: Set<object>
+  /** The errors that are being looked into: V8 writes one in its own cause, and cannot read it. */
+  readonly errors: Set<object>
   level: number
 }
 
 function visit(value: unknown, search: Search): Flaw | undefined {
   if (typeof value === 'function' || typeof value === 'symbol') return flaw(describe(value))
-  if (typeof value !== 'object' || value === null || search.seen.has(value)) return undefined
+  if (typeof value !== 'object' || value === null) return undefined
+  if (search.errors.has(value)) return flaw('an error in its own cause')
+  if (search.seen.has(value)) return undefined
   search.seen.add(value)
   if (search.level === MOST_LEVELS) return flaw(`what is nested deeper than ${MOST_LEVELS} levels`)
   search.level += 1
@@ -38,7 +42,7 @@ function inside(object: object, search: Search): Flaw | undefined {
   if (types.isNativeError(object)) return inError(object, search)
   const what = flawOfBuiltIn(object)
   if (what !== undefined) return flaw(what)
-  if (types.isMap(object)) return inList('.keys()', object.keys(), search) ?? inList('.values()', object.values(), search)
+  if (types.isMap(object)) return inMap(object, search)
   return types.isSet(object) ? inList('.values()', object, search) : undefined
 }
 
@@ -72,17 +76,39 @@ function inList(name: string, values: Iterable<unknown>, search: Search): Flaw |
   return undefined
 }
 
+/** In the order of V8, which decides what is met first. */
+function inMap(map: ReadonlyMap<unknown, unknown>, search: Search): Flaw | undefined {
+  let index = 0
+  for (const [key, value] of map) {
+    const inKey = visit(key, search)
+    if (inKey !== undefined) return behind(`.keys()[${index}]`, inKey)
+    const inValue = visit(value, search)
+    if (inValue !== undefined) return behind(`.values()[${index}]`, inValue)
+    index += 1
+  }
+  return undefined
+}
+
 /** The errors of which a clone has the class. */
 const ERRORS = new Set(['Error', 'EvalError', 'RangeError', 'ReferenceError', 'SyntaxError', 'TypeError', 'URIError'])
 const PARTS_OF_ERRORS = new Set(['stack', 'message', 'cause'])
 
 function inError(error: Error, search: Search): Flaw | undefined {
-  const prototype = Object.getPrototypeOf(error) as object
-  if (!Object.hasOwn(prototype, 'message') || !ERRORS.has(error.name)) return flaw(describe(error)) // only those of the language have it there
+  if (!isOfTheLanguage(error)) return flaw(describe(error))
   const more = Object.getOwnPropertyNames(error).find((name) => !PARTS_OF_ERRORS.has(name))
   if (more !== undefined) return behind(step(more), { what: 'a property of an error', path: [] })
+  const message = Object.getOwnPropertyDescriptor(error, 'message')
+  if (message !== undefined && typeof message.value !== 'string') return behind('.message', { what: 'a message that is no string', path: [] })
+  search.errors.add(error)
   const found = visit(error.cause, search)
+  search.errors.delete(error)
   return found && behind('.cause', found)
+}
+
+function isOfTheLanguage(error: Error): boolean {
+  const { name } = error
+  const prototype = Object.getPrototypeOf(error) as object | null
+  return ERRORS.has(name) && prototypesOf(error) === (name === 'Error' ? 2 : 3) && Object.hasOwn(prototype as object, 'name') && prototype?.constructor.name === name
 }
 
 /** The objects that a clone keeps, and how many prototypes each has: one of a class that extends it has more. */

@@ -44,6 +44,25 @@ class Point {
   readonly x = 1
 }
 
+class OwnArray extends Array<unknown> {
+  override concat(): unknown[] { return [] }
+}
+class OwnObject {
+  isPrototypeOf(): boolean { return false }
+}
+class OwnBuffer extends Uint8Array {
+  static { Object.setPrototypeOf(this.prototype, Buffer.prototype) }
+}
+class Forged extends Error {
+  static { Object.defineProperty(this.prototype, 'message', { value: 'always this' }) }
+}
+const itself = new Error('a')
+itself.cause = itself
+const inList = new Error('b')
+inList.cause = [inList]
+const around: { e?: Error } = {}
+around.e = new Error('c', { cause: around })
+
 /** A row of the table in docs/serializers.md: values, each of which is put into an object as its property `a`. */
 interface Row {
   readonly values: readonly unknown[]
@@ -156,6 +175,20 @@ void t.test('each error names the path to the culprit', async (t) => {
     [{ a: Object.assign([], { b: () => 1 }) }, /a function, which is at \.a\.b/, [v8]],
     [{ a: Object.assign(new Error('x'), { code: 'E' }) }, /a property of an error, which is at \.a\.code/, [v8]],
     [{ a: new Error('x', { cause: () => 1 }) }, /a function, which is at \.a\.cause/, [v8]],
+    [itself, /an error in its own cause, which is at \.cause$/, [v8]],
+    [{ a: inList }, /an error in its own cause, which is at \.a\.cause\[0\]/, [v8]],
+    [[around.e], /an error in its own cause, which is at \[0\]\.cause\.e/, [v8]],
+    [new Map<unknown, unknown>([[1, around.e], [around, 2]]), /an error in its own cause/, [v8]],
+    [{ a: Object.assign(new Error('x'), { message: 5 }) }, /a message that is no string, which is at \.a\.message/, [v8]],
+    [{ a: new Forged('x') }, /a Forged instance, which is at \.a/, [v8]],
+    [{ a: new OwnArray() }, /a OwnArray instance, which is at \.a/, [json, v8, msgpack, pickle]],
+    [{ a: new OwnObject() }, /a OwnObject instance, which is at \.a/, [json, v8, msgpack, pickle]],
+    [{ a: Object.setPrototypeOf([], null) }, /which is at \.a/, [json, v8, msgpack, pickle]],
+    [{ a: Object.setPrototypeOf(Buffer.from('a'), OwnBuffer.prototype) }, /a OwnBuffer instance, which is at \.a/, [json, v8, msgpack, pickle]],
+    [{ a: Object.assign(new Date(0), { zone: 'UTC' }) }, /a Date instance, which is at \.a/, [msgpack, pickle]],
+    [{ a: Object.assign(new Date(0), { getTime: () => 5 }) }, /a Date instance, which is at \.a/, [msgpack, pickle]],
+    [{ a: Object.assign(new Map(), { x: 1 }) }, /a Map instance, which is at \.a/, [pickle]],
+    [{ a: Object.assign(new Set(), { x: 1 }) }, /a Set instance, which is at \.a/, [pickle]],
     [{ a: new AggregateError([]) }, /AggregateError instance, which is at \.a/, [v8]],
     [{ a: Object.assign([], { length: 1e9 }) }, /array of length 1000000000.*holes, which is at \.a/, [v8]],
   ]
