@@ -1,8 +1,8 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
 import type { Item, Key, StoreMode } from './commands.ts'
-import { MemcacheError, MemcacheValueError } from './errors.ts'
-import { show } from './show.ts'
+import { complete, MemcacheError, MemcacheValueError } from './errors.ts'
+import { show, showThrown } from './show.ts'
 
 /** What a caller says about storing one value, as far as it concerns what is stored. */
 export interface EncodeOptions {
@@ -33,9 +33,8 @@ export function decodeItem<Above, Below>(codec: Codec<Above, Below>, item: Item<
   try {
     return codec.decode(item)
   } catch (error) {
-    if (error instanceof MemcacheError && !(error instanceof MemcacheValueError)) throw error
-    const why = error instanceof Error ? error.message : String(error)
-    throw new MemcacheValueError(`the value of ${JSON.stringify(key)} (flags ${item.flags}) cannot be decoded: ${why}`, { cause: error, sent: true })
+    if (error instanceof MemcacheError && !(error instanceof MemcacheValueError)) throw complete(error, { sent: true })
+    throw new MemcacheValueError(`the value of ${JSON.stringify(key)} (flags ${item.flags}) cannot be decoded: ${showThrown(error)}`, { cause: error, sent: true })
   }
 }
 
@@ -45,7 +44,7 @@ export function attempt<R>(maker: string, make: () => R): R {
     return make()
   } catch (error) {
     if (error instanceof MemcacheError) throw error
-    throw new MemcacheValueError(`the ${maker} refuses the value: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+    throw new MemcacheValueError(`the ${maker} refuses the value: ${showThrown(error)}`, { cause: error })
   }
 }
 

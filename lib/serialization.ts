@@ -30,6 +30,8 @@ export interface Format {
   readonly name: string
   /** Its compressors, none for a format that knows none. The first one writes, all of them read. */
   readonly compressors: readonly Compressor[]
+  /** What `append` and `prepend` send of a string's, a Buffer's or a number's bytes. Throws where that is not possible. Default: the bytes. */
+  piece?(bytes: Buffer): Buffer
   /** Never called with `undefined`, nor for `append` and `prepend`. @throws MemcacheValueError for what would come back changed. */
   encode(value: unknown): Encoded
   /** `bytes` and `flags` are those of the item, without a compressor's. What is kept of the bytes has to be a copy. */
@@ -45,7 +47,7 @@ export function serialization(format: Format): Codec<unknown, Buffer> {
   return {
     encode({ value, cas }, mode) {
       if (value === undefined) throw new MemcacheValueError('undefined cannot be stored: it is what a miss gives')
-      if (mode === 'append' || mode === 'prepend') return { value: pieceOf(value, mode), flags: flags.string, cas }
+      if (mode === 'append' || mode === 'prepend') return { value: pieceOf(value, mode, format), flags: flags.string, cas }
       const encoded: Partial<Encoded> | undefined = attempt('serializer', () => format.encode(value))
       return { value: asBuffer('serializer', encoded?.value), flags: checkFlags(encoded?.flags), cas }
     },
@@ -110,10 +112,10 @@ function decodePlain(bytes: Buffer, itemFlags: number): unknown {
   }
 }
 
-/** Bytes to be put before or behind others, whose flags stay: the same in every format. */
-function pieceOf(value: unknown, mode: StoreMode): Buffer {
-  const piece = encodePlain(value)
-  if (piece !== undefined) return piece.value
+/** Bytes to be put before or behind others, whose flags stay: nearly the same in every format. */
+function pieceOf(value: unknown, mode: StoreMode, format: Format): Buffer {
+  const piece = encodePlain(value)?.value
+  if (piece !== undefined) return format.piece === undefined ? piece : asBuffer('serializer', attempt('serializer', () => format.piece?.(piece)))
   throw new MemcacheValueError(`${mode} takes a string, a Buffer, a whole number or a bigint: the server only puts bytes together`)
 }
 

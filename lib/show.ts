@@ -1,3 +1,8 @@
+/** What was thrown, which may be anything, in a message. */
+export function showThrown(error: unknown): string {
+  return error instanceof Error ? error.message : typeof error === 'string' ? error : show(error)
+}
+
 /** An argument in a message. None of its own methods is called: they may throw. */
 export function show(value: unknown): string {
   switch (typeof value) {

@@ -94,7 +94,8 @@ export function fitting(value: bigint): bigint {
   throw new MemcacheValueError('the bigint has more than 64 bits')
 }
 
-function escaped(value: Buffer): Buffer {
+/** Bytes with a backslash before each line feed and carriage return. */
+export function escaped(value: Buffer): Buffer {
   return Buffer.from(value.toString('latin1').replace(/[\r\n]/g, '\\$&'), 'latin1')
 }
 

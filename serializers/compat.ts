@@ -2,7 +2,7 @@
 import type { Buffer } from 'node:buffer'
 import type { Compressor } from '../lib/compression.ts'
 import { ownFormat, type Format } from '../lib/serialization.ts'
-import { bytes, escapedBytes, escapedJson, escapedText, float, int64, integer, jsonText, largeInteger, long } from './compat-codings.ts'
+import { bytes, escaped, escapedBytes, escapedJson, escapedText, float, int64, integer, jsonText, largeInteger, long } from './compat-codings.ts'
 import { marshalled, marshalledOrJson, number, phpBoolean, phpSerialized, pickled, text, unreadable, type Coding } from './compat-codings.ts'
 import { gzip, sizedFastlz, sizedZlib, zlib, zlibOrGzip } from './compat-compressors.ts'
 import { javaBoolean, javaByte, javaDate, javaDouble, javaFloat, javaInteger, javaLong } from './compat-java.ts'
@@ -125,10 +125,10 @@ export const compat = {
   /** memjs, for Node, to which all is bytes: it sees the text of numbers and JSON, and sets no flags, which is read as text. */
   memjs: { ...ownFormat([json], []), name: 'memjs' },
   /** memcached, for Node. */
-  memcached: format('memcached', [], [
+  memcached: { ...format('memcached', [], [
     [0, ['string'], escapedText],
     [4, ['bytes'], escapedBytes],
     [8, ['integer', 'float'], number],
     [2, ['rest'], escapedJson],
-  ], { counterFlags: 8 }),
+  ], { counterFlags: 8 }), piece: escaped },
 } as const

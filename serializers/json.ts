@@ -1,21 +1,26 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
+import { isPlain } from '../lib/call-options.ts'
 import { MemcacheValueError } from '../lib/errors.ts'
 import { flags } from '../lib/flags.ts'
 import { decodeString } from '../lib/plain-values.ts'
 import type { Serializer } from '../lib/serialization.ts'
+import { show } from '../lib/show.ts'
 import { checkParts, MOST_PARTS } from './bounds.ts'
 import { describe, findFlaw, flawOfArray, flawOfObject, isPlainObject, refuse, type Leaves } from './flaws.ts'
 
 /** What `jsonWith` does with each value; `this` is the object or the array that it is in. */
 export type JsonReplacer = (this: unknown, key: string, value: unknown) => unknown
 
+/** What `jsonWith` does with each value that is read. From Node 21 on `context` says what stood in the JSON for a number, a string or the like. */
+export type JsonReviver = (this: unknown, key: string, value: unknown, context?: { readonly source?: string }) => unknown
+
 /** How `jsonWith` goes beyond what JSON can say. */
 export interface JsonOptions {
   /** As that of JSON.stringify, but it sees the value itself, before any toJSON. What it gives is checked like any other value. */
   readonly replacer?: JsonReplacer | undefined
   /** As that of JSON.parse. */
-  readonly reviver?: JsonReplacer | undefined
+  readonly reviver?: JsonReviver | undefined
 }
 
 /**
@@ -25,7 +30,8 @@ export interface JsonOptions {
 export const json: Serializer = jsonWith({})
 
 /** The serializer `json` with a replacer, a reviver or both. Whoever reads its items needs the same ones. */
-export function jsonWith({ replacer, reviver }: JsonOptions): Serializer {
+export function jsonWith(options: JsonOptions): Serializer {
+  const { replacer, reviver } = checkOptions(options)
   const replaced = replacer === undefined ? (value: unknown) => value : (value: unknown) => replaceAll({ '': value }, '', replacer, new Set())
   return {
     flag: flags.json,
@@ -39,6 +45,16 @@ export function jsonWith({ replacer, reviver }: JsonOptions): Serializer {
       return JSON.parse(textOf(bytes), reviver) as unknown
     },
   }
+}
+
+/** @throws MemcacheValueError for a name that does not exist, and for what is no function. */
+function checkOptions(options: JsonOptions): JsonOptions {
+  if (!isPlain(options)) throw new MemcacheValueError(`the options of jsonWith are an object, such as { reviver }, not ${show(options)}`)
+  for (const [name, value] of Object.entries(options)) {
+    if (name !== 'replacer' && name !== 'reviver') throw new MemcacheValueError(`jsonWith has no option ${show(name)}`)
+    if (value !== undefined && typeof value !== 'function') throw new MemcacheValueError(`"${name}" is a function, not ${show(value)}`)
+  }
+  return options
 }
 
 function stringify(value: unknown): string {

@@ -9,10 +9,10 @@ import fc from 'fast-check'
 import t from 'tap'
 import { valueFormat, type FormatSettings } from '../lib/format.ts'
 import {
-  Client, deflate, flags, json, jsonWith, lz4, MemcacheValueError, pickle, raw, v8, zstd,
+  Client, compat, deflate, flags, json, jsonWith, lz4, MemcacheUnsupportedError, MemcacheValueError, pickle, raw, v8, zstd,
   type ClientOptions, type Compressor, type Format, type Serializer,
 } from '../lib/index.ts'
-import type { Codec } from '../lib/codec.ts'
+import { decodeItem, type Codec } from '../lib/codec.ts'
 import { msgpack } from '../serializers/msgpack.ts'
 import { root } from './support/pages.ts'
 
@@ -195,6 +195,32 @@ void t.test('each error names the path to the culprit', async (t) => {
   for (const [value, message, serializers] of rows) {
     for (const serializer of serializers) t.throws(() => stored(value, { serializer }), refused(message), `${serializer.flag}: ${message.source}`)
   }
+})
+
+void t.test('what is thrown may be anything; a compressor that is not there was sent for', async (t) => {
+  const thrower = (error: unknown): Serializer => ({ flag: 1024, serialize: () => { throw error }, deserialize: () => { throw error } })
+  for (const [error, message] of [[Object.create(null), 'a object'], ['text', 'text'], [undefined, 'undefined'], [{ toString: 5 }, 'a object']] as const) {
+    const settings = { serializer: thrower(error) }
+    t.throws(() => stored({}, settings), refused(new RegExp(`the serializer refuses the value: ${message}`)))
+    t.throws(() => decodeItem(format(settings), { value: Buffer.alloc(1), flags: 1024 }, 'k'), refused(new RegExp(`cannot be decoded: ${message}`)))
+  }
+  const missing: Serializer = { ...thrower(undefined), deserialize: () => { throw new MemcacheUnsupportedError('no package') } }
+  t.throws(() => decodeItem(format({ serializer: missing }), { value: Buffer.alloc(1), flags: 1024 }, 'k'), { name: 'MemcacheUnsupportedError', sent: true })
+})
+
+void t.test('jsonWith refuses options that it does not have', async (t) => {
+  for (const options of [undefined, null, 5, [], { reviver: 5 }, { replacer: null }, { revive: () => 1 }]) {
+    t.throws(() => jsonWith(options as never), { name: 'MemcacheValueError' }, inspect(options))
+  }
+  const digits = jsonWith({ reviver: (_key, value, context?: { source?: string }) => context?.source ?? value })
+  t.ok(['1', 1].includes(digits.deserialize(Buffer.from('1')) as string), 'the digits where Node gives them')
+})
+
+void t.test('a format says how it writes pieces', async (t) => {
+  const settings = { serializer: compat.memcached }
+  const piece = format(settings).encode({ value: 'a\r\nb', flags: 0 }, 'append', undefined).value
+  const { value, flags: itemFlags } = stored('x\n', settings)
+  t.equal(read(Buffer.concat([value, piece]), itemFlags, settings), 'x\na\r\nb')
 })
 
 void t.test('what is nested deep is kept or refused, never half of it', async (t) => {
