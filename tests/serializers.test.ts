@@ -92,7 +92,7 @@ const ROWS: { readonly [name: string]: Row } = {
   'array with holes': { values: [[1, , 3]] }, // eslint-disable-line no-sparse-arrays
   'array with named properties': { values: [Object.assign([1], { total: 5 })] },
   'circle': { values: [circle], kept: ({ a }) => (a as typeof circle).self === a },
-  'one object in two places': { values: [[twice, twice]], kept: ({ a }) => (a as unknown[])[0] === (a as unknown[])[1], or: ['two', ({ a }) => isDeepStrictEqual(a, [{}, {}])] },
+  'one object or array in two places': { values: [[twice, twice]], kept: ({ a }) => (a as unknown[])[0] === (a as unknown[])[1], or: ['two', ({ a }) => isDeepStrictEqual(a, [{}, {}])] },
   'Date': { values: [new Date(0), new Date(-1), new Date(1_700_000_000_123)] },
   'invalid Date': { values: [new Date(NaN)], kept: ({ a }) => a instanceof Date && Number.isNaN(a.getTime()) },
   'Map': { values: [new Map(), new Map<unknown, unknown>([['k', 1], [2, { b: new Map() }]])] },
@@ -105,7 +105,7 @@ const ROWS: { readonly [name: string]: Row } = {
   'class instance': { values: [new Point(), new (class extends Map {})(), new (class extends Array {})(), new (class extends Date {})(), new URL('http://localhost'), new (class extends Error {})('mine')] },
   'function, symbol': { values: [() => 1, Point, Symbol('s'), Symbol.iterator] },
   'property named by a symbol': { values: [{ [Symbol('s')]: 1 }, Object.assign([], { [Symbol('s')]: 1 })] },
-  'Promise, WeakMap, Proxy': { values: [Promise.resolve(), new WeakMap(), new Proxy(new Map(), {})] },
+  'Promise, WeakMap, Proxy of a Map': { values: [Promise.resolve(), new WeakMap(), new Proxy(new Map(), {})] },
 }
 
 /** What becomes of a row's values, in a word. */
