@@ -1,6 +1,5 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
-import { isPlain } from '../lib/call-options.ts'
 import { MemcacheValueError } from '../lib/errors.ts'
 import { flags } from '../lib/flags.ts'
 import { decodeString } from '../lib/plain-values.ts'
@@ -49,7 +48,7 @@ export function jsonWith(options: JsonOptions): Serializer {
 
 /** @throws MemcacheValueError for a name that does not exist, and for what is no function. */
 function checkOptions(options: JsonOptions): JsonOptions {
-  if (!isPlain(options)) throw new MemcacheValueError(`the options of jsonWith are an object, such as { reviver }, not ${show(options)}`)
+  if (typeof options !== 'object' || options === null || !isPlainObject(options)) throw new MemcacheValueError(`the options of jsonWith are an object, such as { reviver }, not ${show(options)}`)
   for (const [name, value] of Object.entries(options)) {
     if (name !== 'replacer' && name !== 'reviver') throw new MemcacheValueError(`jsonWith has no option ${show(name)}`)
     if (value !== undefined && typeof value !== 'function') throw new MemcacheValueError(`"${name}" is a function, not ${show(value)}`)
