@@ -176,10 +176,10 @@ export class WrappedConnection {
     const [next] = this.#pending
     const patient = !asked.waiting || asked.timeout >= this.#endpoint.timeout
     asked.reject(late)
+    if (!asked.sent || asked !== next || !patient) return this.#abandoned(asked)
     // Calls of one moment are overdue in one moment, though each has a clock of its own.
     for (const other of this.#pending) if (other.due) other.reject(other.late())
-    if (asked.sent && asked === next && patient) this.end(late)
-    else this.#abandoned(asked)
+    this.end(late)
   }
 
   /** Nobody waits for this answer any more: it gets one more `timeout` to come. */

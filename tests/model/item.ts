@@ -140,7 +140,11 @@ function reading(item: Item | undefined, command: 'get' | 'gets' | 'metaGet', { 
 function stored(item: Item | undefined, { command, args }: Call<'set' | 'add' | 'replace' | 'cas'>, at: Circumstances): Ending[] {
   const [, given, options = {}] = args
   const bytes = store(given, 'minCompressLength' in options ? options.minCompressLength : undefined) as Stored
-  if (sizeOf(bytes) > LIMITS.server) return tooLarge(item, command)
+  if (sizeOf(bytes) > LIMITS.server) {
+    const refused = tooLarge(item, command)
+    // With the id 0 the binary protocol has only a question, which is answered before the server sees how long the value is.
+    return command === 'cas' && args[2].cas === 0n ? [...refused, { answer: value(false), item }] : refused
+  }
   const allowed = command === 'set' || (command === 'add' ? item === undefined : item !== undefined)
   const same = command !== 'cas' || at.versionOf(args[2].cas as bigint) === item?.version
   if (!allowed || !same) return [{ answer: value(false), item }]
