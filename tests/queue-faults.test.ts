@@ -1,4 +1,6 @@
 import { Buffer } from 'node:buffer'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import {
@@ -14,6 +16,7 @@ import {
   type Job,
   type Middleware,
 } from '../lib/index.ts'
+import { Backoff } from '../lib/queue/backoff.ts'
 import { startServer, type ServerOptions, type TestServer } from '../lib/testing/index.ts'
 import { rejection } from './contract/rejection.ts'
 import { answering, startScripted, type Peer, type ScriptedServer } from './support/scripted-server.ts'
@@ -187,6 +190,12 @@ t.test('a dead letter that finds no room does not spin', async (t) => {
   await worker.close()
   t.ok(worker.counters.failures >= 1 && worker.counters.failures <= 5, `${worker.counters.failures} calls in 350 ms`)
   t.strictSame(await contents(client), ['a'])
+
+  await jobs.put('b')
+  const retrying = jobs.process(() => Promise.reject(new Error('no')), { onError: 'retry', backoff: 100, blockFor: 50 })
+  await sleep(350)
+  await retrying.close()
+  t.ok(retrying.counters.retried >= 1 && retrying.counters.retried <= 5, `nor a job that is put to the end of an empty queue: ${retrying.counters.retried}`)
 })
 
 t.test('the signal of a worker is its close()', async (t) => {
@@ -345,15 +354,27 @@ t.test('servers that answer what they should not, late, or never', async (t) => 
   ]
   for (const [what, answer] of wrong) {
     for (const settle of ['ack', 'abort'] as const) {
-      const { client } = await scripted(t, answering((request) => (/(close|abort)\r\n$/.test(request) ? answer : VALUE)), { timeout: 100 })
+      const { client, server } = await scripted(t, answering((request) => (/(close|abort)\r\n$/.test(request) ? answer : VALUE)), { timeout: 100 })
       const consumer = client.queue('jobs').consume({ blockFor: 50 })
       const job = await take(consumer)
       const error = await rejection(job[settle]())
       t.ok(error instanceof MemcacheReservationLostError && job.signal.aborted, `${settle}: ${what}`)
       t.ok((await take(consumer)).open, 'the next job comes on a connection that is in order')
+      t.equal(server.peers.length, 2)
       await consumer.return()
     }
   }
+
+  let first = true
+  const { client } = await scripted(t, answering((request) => {
+    const twice = first
+    first = false
+    return twice ? `${VALUE}END\r\n` : request.includes('open') ? VALUE : 'END\r\n'
+  }))
+  const consumer = client.queue('jobs').consume({ blockFor: 50 })
+  t.ok((await take(consumer)).open, 'an item whose connection ends behind it is not handed out')
+  t.match(consumer.counters, { received: 1, faults: 1 })
+  await consumer.return()
 
   for (const folded of [false, true]) {
     const { client } = await scripted(t, async (peer) => {
@@ -461,25 +482,34 @@ t.test('next() many times at once', async (t) => {
 t.test('closing at odd moments', async (t) => {
   const { client, server } = await scene(t, { dialect: 'darner' })
   const jobs = client.queue('jobs', { codec: 'string' })
+  await jobs.stats()
+  const sockets: Socket[] = []
+  const watch = (message: unknown): void => void sockets.push((message as { readonly socket: Socket }).socket)
+  subscribe('net.client.socket', watch)
+  t.teardown(() => unsubscribe('net.client.socket', watch))
+  const left = (): number => sockets.filter(({ closed }) => !closed).length
 
   const unused = jobs.consume({ concurrency: 5 })
   await unused.close()
   t.strictSame(await unused.next(), { done: true, value: undefined }, 'a consumer that was never asked')
-  t.equal(server.connections, 0)
+  t.equal(sockets.length, 0)
 
   await jobs.put('a')
   const inLoop = jobs.consume()
   for await (const job of inLoop) {
     await inLoop.close()
     t.ok(job.open, 'close() in the loop leaves its job alone')
+    t.equal(left(), 1, 'and its connection')
     await job.ack()
   }
-  await until(() => server.connections === 1)
+  await inLoop.return()
+  t.equal(left(), 0)
 
   await jobs.put('b')
-  const left = jobs.consume()
-  for await (const job of left) {
-    await left.return()
+  const returned = jobs.consume()
+  for await (const job of returned) {
+    await returned.return()
+    t.equal(left(), 0)
     t.match(await rejection(job.ack()), { name: 'MemcacheValueError' }, 'return() in the loop gives it back')
   }
   t.strictSame(await contents(client), ['b'])
@@ -489,10 +519,18 @@ t.test('closing at odd moments', async (t) => {
   const asked = consumers.flatMap((consumer) => [consumer.next(), consumer.next()])
   for (const [place, consumer] of consumers.entries()) {
     if (place > 4) await sleep(place)
-    await consumer.return()
+    await (place % 2 === 0 ? consumer.return() : consumer.close())
   }
+  t.equal(left(), 0, 'no socket is open when close() and return() are through')
   for (const next of asked) t.strictSame(await next, { done: true, value: undefined })
   await until(() => server.connections === 1)
+
+  const worker = jobs.process(() => {}, { concurrency: 4, blockFor: 200 })
+  for (let n = 0; n < 20; n += 1) await jobs.put(String(n))
+  await until(() => worker.counters.done === 20)
+  await worker.close()
+  t.match(worker.counters, { acked: 20, lost: 0 })
+  t.equal(left(), 0, 'nor when a worker is closed')
 
   const seen: boolean[] = []
   const reentrant = jobs.consume()
@@ -530,6 +568,24 @@ t.test('several servers are asked in turn, and for no more than is wanted', asyn
   t.throws(() => consumeAll('jobs' as never, 'jobs'), MemcacheValueError)
 })
 
+t.test('a job that nobody has asked for goes back when the consumer is closed', async (t) => {
+  const servers = await Promise.all([0, 1].map(() => startServer({ dialect: 'kestrel' })))
+  const clients = servers.map((server) => clientOf(t, server, {}))
+  const consumer = consumeAll<string>(clients, 'jobs', { codec: 'string', blockFor: 10_000 })
+  const next = consumer.next()
+  await until(() => servers.every((server) => server.connections === 1))
+  await sleep(20)
+  for (const client of clients) await client.queue('jobs', { codec: 'string' }).put('a')
+  await until(() => consumer.counters.received === 2)
+  const { value: job } = await next
+  const began = performance.now()
+  await consumer.close()
+  t.ok(performance.now() - began < 5000)
+  t.equal(consumer.counters.aborted, 1)
+  await job?.ack()
+  t.strictSame((await Promise.all(clients.map((client) => contents(client)))).flat(), ['a'])
+})
+
 t.test('a server that hangs slows no other one', async (t) => {
   const stuck = await startScripted(async (peer) => peer.closed())
   const server = await startServer({ dialect: 'kestrel' })
@@ -561,6 +617,17 @@ t.test('many readers of a server that was down come back soon', async (t) => {
   await client.close()
 })
 
+t.test('how long to wait after a fault', (t) => {
+  const backoff = new Backoff()
+  for (let reader = 0; reader < 16; reader += 1) {
+    const wait = backoff.next()
+    t.ok(wait >= 25 && wait <= 50, `the faults of one moment are one: ${wait} ms`)
+  }
+  backoff.reset()
+  t.ok(backoff.next() <= 50)
+  t.end()
+})
+
 t.test('a get that waits, and a look, use connections again', async (t) => {
   const { client, server } = await scene(t, { dialect: 'darner' })
   const jobs = client.queue('jobs', { codec: 'string' })
@@ -584,7 +651,7 @@ t.test('a get that waits, and a look, use connections again', async (t) => {
   await client.connect()
 
   const stalled = await startScripted(async (peer) => peer.closed())
-  const hanging = clientOf(t, stalled, {}).queue('jobs')
+  const hanging = clientOf(t, stalled, { timeout: 60_000 }).queue('jobs')
   t.match(await rejection(hanging.peek({ timeout: 50 })), { name: 'MemcacheTimeoutError', command: 'peek' })
   t.match(await rejection(hanging.peek({ signal: AbortSignal.timeout(20) })), { name: 'TimeoutError' })
   t.match(await rejection(hanging.get({ blockFor: 50, timeout: 50 })), { name: 'MemcacheTimeoutError', command: 'get' })

@@ -76,7 +76,7 @@ export class QueueReader<T> {
 
   /** Wire: `get <queue>/t=<milliseconds>[/close]/open`. */
   async #take(blockFor: number, signal: AbortSignal): Promise<Job<T> | undefined> {
-    const { codec, slack } = this.#address
+    const { codec, server, slack } = this.#address
     const before = this.#reservation
     const ack = before?.takeAck()
     let reading = true
@@ -88,7 +88,7 @@ export class QueueReader<T> {
       const link = (this.#link ??= this.#connect())
       const item = await this.#get(link, `/t=${blockFor}${ack === undefined ? '' : '/close'}/open`, blockFor + slack)
       ack?.resolve()
-      if (link !== this.#link) throw new MemcacheClosedError('the connection has ended, and with it the reservation')
+      if (link !== this.#link) throw new MemcacheSocketError('the connection has ended, and with it the reservation', { server, sent: true })
       this.#reservation = item && new Reservation(item.value, this.#holder(link))
       return this.#reservation && new Job(this.#reservation, codec)
     } catch (error) {
