@@ -36,7 +36,7 @@ export type { Consumer, ConsumeOptions, QueueCounters } from './queue/consumer.t
 export type { Job } from './queue/job.ts'
 export type { QueueCodec } from './queue/codec.ts'
 export type { Queue } from './queue/queue.ts'
-export type { ProcessOptions, QueueGetOptions, QueueOptions } from './queue/options.ts'
+export type { ProcessOptions, QueueGetOptions, QueueOptions, QueuePutOptions } from './queue/options.ts'
 export type { Handler as JobHandler, OnError, QueueWorker, WorkCounters } from './queue/worker.ts'
 export { wire } from './wire.ts'
 export { wrap } from './wrap.ts'
