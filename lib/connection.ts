@@ -4,30 +4,24 @@ import type { Socket } from 'node:net'
 import { Alarm } from './alarm.ts'
 import { ByteReader } from './byte-reader.ts'
 import { commandName, type CallOptions, type Op, type Reply, type Request } from './commands.ts'
+import { broken, connectedTooLate, overload, unopened } from './connection-faults.ts'
+import type { ConnectionEvents } from './current-connection.ts'
 import { more, type Endpoint, type Exchange, type Protocol } from './driver.ts'
 import {
   complete,
   MemcacheClosedError,
   MemcacheDriverError,
   MemcacheError,
-  MemcacheOverloadError,
   MemcacheProtocolError,
   MemcacheSocketError,
   MemcacheTimeoutError,
   MemcacheValueError,
   stackless,
-  type FaultContext,
 } from './errors.ts'
 import { Fifo } from './fifo.ts'
 import { Outbox } from './outbox.ts'
 import { Pending } from './pending.ts'
 import { openSocket } from './socket.ts'
-
-/** What a connection tells the driver that made it, each at most once. */
-export interface ConnectionEvents {
-  opened(): void
-  ended(reason: MemcacheError, wasOpen: boolean): void
-}
 
 /**
  * One socket's life, from the attempt to connect to its end. Parser, requests and deadlines live and die with it, so
@@ -73,7 +67,7 @@ export class Connection<Frame> {
       data: (bytes, length) => this.#receive(bytes, length),
       drain: () => this.#flush(),
       end: () => this.end(this.#closedByServer()),
-      error: (error) => this.end(this.#broken(error)),
+      error: (error) => this.end(broken(endpoint, this.open, error)),
     })
     this.#connectTimer = setTimeout(() => setImmediate(() => this.#giveUp()), endpoint.connectTimeout)
   }
@@ -113,7 +107,7 @@ export class Connection<Frame> {
     this.#alarm.clear()
     this.socket.destroy()
     this.#events.ended(reason, wasOpen)
-    for (const { reject } of this.#opening) reject(this.#unopened(reason, {}))
+    for (const { reject } of this.#opening) reject(unopened(reason))
     stackless(() => {
       for (const pending of this.#awaiting) pending.reject(this.#lost(pending, reason, wasOpen, true))
       for (const pending of this.#outbox) pending.reject(this.#lost(pending, reason, wasOpen, false))
@@ -121,9 +115,7 @@ export class Connection<Frame> {
   }
 
   #giveUp(): void {
-    if (this.#state !== 'connecting') return
-    const { name, connectTimeout } = this.#endpoint
-    this.end(new MemcacheTimeoutError(`no connection to ${name} within ${connectTimeout} ms`, { server: name }))
+    if (this.#state === 'connecting') this.end(connectedTooLate(this.#endpoint))
   }
 
   #open(): void {
@@ -150,15 +142,8 @@ export class Connection<Frame> {
   }
 
   #admit({ size }: Pending<Frame>): void {
-    const { maxPending, maxPendingBytes, name } = this.#endpoint
-    const count = this.#awaiting.length + this.#outbox.length
-    const overload =
-      count >= maxPending
-        ? `${count} requests to ${name} are pending, as many as maxPending allows`
-        : this.#pendingBytes + size > maxPendingBytes
-          ? `${this.#pendingBytes} bytes are pending, ${size} more would exceed maxPendingBytes (${maxPendingBytes})`
-          : undefined
-    if (overload !== undefined) throw stackless(() => new MemcacheOverloadError(overload))
+    const refusal = overload(this.#endpoint, this.#awaiting.length + this.#outbox.length, this.#pendingBytes, size)
+    if (refusal !== undefined) throw refusal
     this.#pendingBytes += size
   }
 
@@ -279,13 +264,7 @@ export class Connection<Frame> {
     if (wasOpen && !(reason instanceof MemcacheClosedError)) {
       return new MemcacheSocketError(`no answer to "${command}": ${reason.message}`, { ...context, cause: refusedFirst ? reason.cause : reason })
     }
-    return this.#unopened(reason, context)
-  }
-
-  /** The reason itself, as an error of its own for one of those who waited for it. */
-  #unopened(reason: MemcacheError, context: FaultContext): MemcacheError {
-    const ErrorClass = [MemcacheClosedError, MemcacheTimeoutError].find((each) => reason instanceof each) ?? MemcacheSocketError
-    return new ErrorClass(reason.message, { ...context, cause: reason.cause })
+    return unopened(reason, context)
   }
 
   #closedByServer(): MemcacheSocketError {
@@ -294,13 +273,5 @@ export class Connection<Frame> {
       server: this.#endpoint.name,
       cause: this.#refusal,
     })
-  }
-
-  #broken(error: NodeJS.ErrnoException & { errors?: Error[] }): MemcacheSocketError {
-    const { name } = this.#endpoint
-    // A host name with several addresses fails with one error for each, and no message of its own.
-    const why = error.errors?.map((each) => each.message).join(', ') ?? error.message
-    const what = this.open ? `the connection to ${name} broke` : `cannot connect to ${name}`
-    return new MemcacheSocketError(`${what}: ${why}`, { server: name, cause: error })
   }
 }

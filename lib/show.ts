@@ -1,5 +1,6 @@
-/** What was thrown, which may be anything, in a message. */
+/** What was thrown, which may be anything, in a message. What failed in several ways has often no message of its own. */
 export function showThrown(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(showThrown).join(', ')
   return error instanceof Error ? error.message : typeof error === 'string' ? error : show(error)
 }
 

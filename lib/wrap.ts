@@ -1,7 +1,7 @@
 import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
-import { ConnectPause } from './connect-pause.ts'
+import { CurrentConnection } from './current-connection.ts'
 import { unsupported, type Backend, type Driver, type DriverFactory, type Endpoint } from './driver.ts'
-import { MemcacheClosedError, type MemcacheError } from './errors.ts'
+import type { MemcacheError } from './errors.ts'
 import { WrappedConnection } from './wrapped-connection.ts'
 
 /**
@@ -13,28 +13,31 @@ export function wrap(name: string, makeBackend: (endpoint: Endpoint) => Backend)
   return (endpoint) => new Wrapped(name, makeBackend(endpoint), endpoint)
 }
 
-/** One connection at a time, made by the first request that needs it. */
 class Wrapped implements Driver {
   readonly #name: string
   readonly #backend: Backend
-  readonly #endpoint: Endpoint
-  readonly #pause = new ConnectPause()
-  #connection: WrappedConnection | undefined
+  readonly #connection: CurrentConnection<WrappedConnection>
   /** The backend's last `close()`. */
   #closing: Promise<void> | undefined
 
   constructor(name: string, backend: Backend, endpoint: Endpoint) {
     this.#name = name
     this.#backend = backend
-    this.#endpoint = endpoint
+    this.#connection = new CurrentConnection(endpoint, ({ opened, ended }) => {
+      const ends = (reason: MemcacheError, wasOpen: boolean): void => {
+        ended(reason, wasOpen)
+        this.#close()
+      }
+      return new WrappedConnection(name, backend, this.#closing, endpoint, { opened, ended: ends })
+    })
   }
 
   get connected(): boolean {
-    return this.#connection?.open ?? false
+    return this.#connection.present?.open ?? false
   }
 
   get socket(): Driver['socket'] {
-    return this.#connection && this.#backend.socket
+    return this.#connection.present && this.#backend.socket
   }
 
   get longestBinaryKey(): number | undefined {
@@ -42,40 +45,22 @@ class Wrapped implements Driver {
   }
 
   connect(): Promise<void> {
-    this.#connection ??= this.#connect()
-    return this.#connection.whenOpen()
+    return this.#connection.get().whenOpen()
   }
 
   readonly execute: Execute = <O extends Op>(request: Request<O>, call?: CallOptions): Promise<Reply<O>> => {
     const command = this.#backend.commands[request.op]
     if (command === undefined) return Promise.reject(unsupported(this.#name, request))
-    if (this.#connection === undefined) {
-      const refusal = this.#pause.refusal()
-      if (refusal !== undefined) return Promise.reject(refusal)
-      this.#connection = this.#connect()
-    }
-    return this.#connection.execute(request, command, call)
+    const refusal = this.#connection.refusal()
+    if (refusal !== undefined) return Promise.reject(refusal)
+    return this.#connection.get().execute(request, command, call)
   }
 
   async disconnect(reason: MemcacheError): Promise<void> {
-    if (this.#connection === undefined) this.#close()
-    else this.#connection.end(reason)
+    const { present } = this.#connection
+    if (present === undefined) this.#close()
+    else present.end(reason)
     await this.#closing
-  }
-
-  #connect(): WrappedConnection {
-    return new WrappedConnection(this.#name, this.#backend, this.#closing, this.#endpoint, {
-      opened: () => {
-        this.#pause.end()
-        this.#endpoint.onConnect()
-      },
-      ended: (reason, wasOpen) => {
-        this.#connection = undefined
-        if (wasOpen) this.#endpoint.onDisconnect(reason)
-        else if (!(reason instanceof MemcacheClosedError)) this.#pause.begin(reason)
-        this.#close()
-      },
-    })
   }
 
   #close(): void {

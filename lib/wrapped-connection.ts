@@ -1,22 +1,17 @@
 import { Asked } from './asked.ts'
 import { commandName, type CallOptions, type Op, type Reply, type Request } from './commands.ts'
+import { broken, connectedTooLate, overload, unopened } from './connection-faults.ts'
+import type { ConnectionEvents } from './current-connection.ts'
 import type { Backend, Endpoint } from './driver.ts'
 import {
   complete,
   MemcacheClosedError,
   MemcacheDriverError,
   MemcacheError,
-  MemcacheOverloadError,
   MemcacheProtocolError,
   MemcacheSocketError,
-  MemcacheTimeoutError,
 } from './errors.ts'
-
-/** What a connection tells the driver that made it, each at most once. */
-export interface WrappedConnectionEvents {
-  opened(): void
-  ended(reason: MemcacheError, wasOpen: boolean): void
-}
+import { showThrown } from './show.ts'
 
 /** How another library executes one operation. */
 type Command<O extends Op> = (request: Request<O>) => Promise<Reply<O>> | Reply<O>
@@ -31,7 +26,7 @@ type Command<O extends Op> = (request: Request<O>) => Promise<Reply<O>> | Reply<
 export class WrappedConnection {
   readonly #name: string
   readonly #endpoint: Endpoint
-  readonly #events: WrappedConnectionEvents
+  readonly #events: ConnectionEvents
   /** The attempt to connect. */
   readonly #opening: Promise<void>
   #settleOpening: (failure?: MemcacheError) => void = () => {}
@@ -43,7 +38,7 @@ export class WrappedConnection {
   #pendingBytes = 0
 
   /** `free` = when the library has let go of the connection before this one. */
-  constructor(name: string, backend: Backend, free: Promise<void> | undefined, endpoint: Endpoint, events: WrappedConnectionEvents) {
+  constructor(name: string, backend: Backend, free: Promise<void> | undefined, endpoint: Endpoint, events: ConnectionEvents) {
     this.#name = name
     this.#endpoint = endpoint
     this.#events = events
@@ -92,7 +87,7 @@ export class WrappedConnection {
   async #connect(backend: Backend, free: Promise<void> | undefined): Promise<void> {
     // What the library answered just before comes first: a promise takes a moment to tell.
     const lost = (cause: unknown): void => {
-      const reason = cause instanceof MemcacheError ? cause : this.#broken(cause)
+      const reason = cause instanceof MemcacheError ? cause : broken(this.#endpoint, this.open, cause)
       if (this.#leave(reason)) setImmediate(() => this.#lost(reason))
     }
     try {
@@ -115,8 +110,7 @@ export class WrappedConnection {
   }
 
   #giveUp(): void {
-    const { name, connectTimeout } = this.#endpoint
-    if (this.#state === 'connecting') this.end(new MemcacheTimeoutError(`no connection to ${name} within ${connectTimeout} ms`))
+    if (this.#state === 'connecting') this.end(connectedTooLate(this.#endpoint))
   }
 
   /** From now on nothing is asked on it. Gives false where that was so already. */
@@ -144,17 +138,12 @@ export class WrappedConnection {
   }
 
   #admit(request: Request, call: CallOptions | undefined, reject: (reason: unknown) => void): Asked {
-    const { name, timeout, maxPending, maxPendingBytes } = this.#endpoint
-    const asked = new Asked(request, call?.timeout ?? timeout, reject, {
+    const asked = new Asked(request, call?.timeout ?? this.#endpoint.timeout, reject, {
       overdue: () => this.#overdue(asked),
       aborted: () => this.#abandoned(asked),
     })
-    if (this.#pending.size >= maxPending) {
-      throw new MemcacheOverloadError(`${this.#pending.size} requests to ${name} are pending, as many as maxPending allows`)
-    }
-    if (this.#pendingBytes + asked.size > maxPendingBytes) {
-      throw new MemcacheOverloadError(`${this.#pendingBytes} bytes are pending, ${asked.size} more would exceed maxPendingBytes (${maxPendingBytes})`)
-    }
+    const refusal = overload(this.#endpoint, this.#pending.size, this.#pendingBytes, asked.size)
+    if (refusal !== undefined) throw refusal
     this.#pending.add(asked)
     this.#pendingBytes += asked.size
     asked.wait(asked.timeout)
@@ -193,15 +182,9 @@ export class WrappedConnection {
     const fault =
       error instanceof MemcacheError
         ? complete(error, { sent })
-        : new MemcacheDriverError(`${this.#name}: ${messageOf(error)}`, { cause: error, sent })
+        : new MemcacheDriverError(`${this.#name}: ${showThrown(error)}`, { cause: error, sent })
     asked.reject(fault)
     if (fault instanceof MemcacheSocketError) this.end(fault)
-  }
-
-  #broken(cause: unknown): MemcacheSocketError {
-    const { name } = this.#endpoint
-    const what = this.open ? `the connection to ${name} broke` : `cannot connect to ${name}`
-    return new MemcacheSocketError(`${what}: ${messageOf(cause)}`, { server: name, cause })
   }
 }
 
@@ -209,16 +192,4 @@ export class WrappedConnection {
 function unanswered({ request, sent }: Asked, reason: MemcacheError): MemcacheError {
   if (reason instanceof MemcacheClosedError) return new MemcacheClosedError(reason.message, { sent })
   return new MemcacheSocketError(`no answer to "${commandName(request)}": ${reason.message}`, { cause: reason, sent })
-}
-
-/** Why there is no connection, as an error of its own for one of those who waited for it. */
-function unopened(reason: MemcacheError): MemcacheError {
-  const ErrorClass = [MemcacheClosedError, MemcacheTimeoutError].find((each) => reason instanceof each) ?? MemcacheSocketError
-  return new ErrorClass(reason.message, { cause: reason instanceof MemcacheSocketError ? reason.cause : reason })
-}
-
-/** A host name with several addresses fails with one error for each, and no message of its own. */
-function messageOf(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(messageOf).join(', ')
-  return error instanceof Error ? error.message : String(error)
 }

@@ -1,0 +1,41 @@
+import type { Endpoint } from './driver.ts'
+import {
+  MemcacheClosedError,
+  MemcacheOverloadError,
+  MemcacheSocketError,
+  MemcacheTimeoutError,
+  stackless,
+  type FaultContext,
+  type MemcacheError,
+} from './errors.ts'
+import { showThrown } from './show.ts'
+
+/** What callers are told of a connection that is not there, breaks, or has too much to do: our own, or another library's. */
+
+/** The error for a request of `size` bytes that finds no room behind `count` others, which have `bytes` together. */
+export function overload({ name, maxPending, maxPendingBytes }: Endpoint, count: number, bytes: number, size: number): MemcacheOverloadError | undefined {
+  const why =
+    count >= maxPending
+      ? `${count} requests to ${name} are pending, as many as maxPending allows`
+      : bytes + size > maxPendingBytes
+        ? `${bytes} bytes are pending, ${size} more would exceed maxPendingBytes (${maxPendingBytes})`
+        : undefined
+  return why === undefined ? undefined : stackless(() => new MemcacheOverloadError(why))
+}
+
+/** The error for an attempt to connect that takes too long. */
+export function connectedTooLate({ name, connectTimeout }: Endpoint): MemcacheTimeoutError {
+  return new MemcacheTimeoutError(`no connection to ${name} within ${connectTimeout} ms`, { server: name })
+}
+
+/** The error for a connection that something has gone wrong with; `open`: it stood. */
+export function broken({ name }: Endpoint, open: boolean, cause: unknown): MemcacheSocketError {
+  const what = open ? `the connection to ${name} broke` : `cannot connect to ${name}`
+  return new MemcacheSocketError(`${what}: ${showThrown(cause)}`, { server: name, cause })
+}
+
+/** Why there is no connection, as an error of its own for one of those who waited for it. */
+export function unopened(reason: MemcacheError, context: FaultContext = {}): MemcacheError {
+  const ErrorClass = [MemcacheClosedError, MemcacheTimeoutError].find((each) => reason instanceof each) ?? MemcacheSocketError
+  return new ErrorClass(reason.message, { ...context, cause: reason instanceof MemcacheSocketError ? reason.cause : reason })
+}

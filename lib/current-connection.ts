@@ -1,0 +1,49 @@
+import { ConnectPause } from './connect-pause.ts'
+import type { Endpoint } from './driver.ts'
+import { MemcacheClosedError, type MemcacheError, type MemcacheSocketError } from './errors.ts'
+
+/** What a connection tells the driver that made it, each at most once. */
+export interface ConnectionEvents {
+  opened(): void
+  ended(reason: MemcacheError, wasOpen: boolean): void
+}
+
+/** One connection at a time, made when it is needed and there is none. */
+export class CurrentConnection<Connection> {
+  readonly #endpoint: Endpoint
+  readonly #make: (events: ConnectionEvents) => Connection
+  readonly #pause = new ConnectPause()
+  #present: Connection | undefined
+
+  constructor(endpoint: Endpoint, make: (events: ConnectionEvents) => Connection) {
+    this.#endpoint = endpoint
+    this.#make = make
+  }
+
+  /** The one there is, or the attempt to make it. */
+  get present(): Connection | undefined {
+    return this.#present
+  }
+
+  /** The error for a request that would have to connect, when the last attempt has failed only just now. */
+  refusal(): MemcacheSocketError | undefined {
+    return this.#present === undefined ? this.#pause.refusal() : undefined
+  }
+
+  /** The one there is, or else a new one. */
+  get(): Connection {
+    return (this.#present ??= this.#make(this.#events))
+  }
+
+  readonly #events: ConnectionEvents = {
+    opened: () => {
+      this.#pause.end()
+      this.#endpoint.onConnect()
+    },
+    ended: (reason, wasOpen) => {
+      this.#present = undefined
+      if (wasOpen) this.#endpoint.onDisconnect(reason)
+      else if (!(reason instanceof MemcacheClosedError)) this.#pause.begin(reason)
+    },
+  }
+}
