@@ -1,7 +1,7 @@
 import { commandName, type Request } from '../lib/commands.ts'
 import { more, type Exchange, type Fold } from '../lib/driver.ts'
-import { MemcacheProtocolError, MemcacheUnsupportedError } from '../lib/errors.ts'
-import { MOST_STATS, statistic, unexpected } from './line.ts'
+import { MemcacheProtocolError } from '../lib/errors.ts'
+import { checkSection, MOST_STATS, statistic, unexpected } from './line.ts'
 
 /**
  * The commands about the server itself. The text and the meta protocol have them in common; a frame that is a line comes
@@ -20,8 +20,7 @@ export const flush: Exchange<'flush', unknown> = {
 /** `stats [section]` */
 export const stats: Exchange<'stats', unknown> = {
   encode({ section }) {
-    // Answered by one STAT line without an END, so that nobody can tell where the reply ends.
-    if (/^sizes_(en|dis)able\b/.test(section)) throw new MemcacheUnsupportedError(`"stats ${section}" has no reply that can be told from the next one`)
+    checkSection(section)
     return section === '' ? 'stats\r\n' : `stats ${section}\r\n`
   },
   decode(request) {

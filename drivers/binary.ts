@@ -5,10 +5,9 @@ import { commandName, type Item, type Key, type Request, type StoreStatus } from
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
 import { MemcacheProtocolError, type MemcacheDriverError, type MemcacheError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
-import { refusal, unaskedLine } from './line.ts'
+import { checkSection, refusal, unaskedLine } from './line.ts'
 import {
   addStatistic,
-  checkSection,
   DO_NOT_CREATE,
   exptime,
   HEADER,
@@ -121,10 +120,15 @@ function foldStatus<R>(request: Request, opcode: number, opaque: number, replies
   }
 }
 
-function itemOf({ bytes, start, keyStart, value }: Packet, request: Request<'get' | 'getMulti'>): Item {
+function casOf({ bytes, start }: Packet): bigint {
+  return bytes.readBigUInt64BE(start + 16)
+}
+
+function itemOf(packet: Packet, request: Request<'get' | 'getMulti'>): Item {
+  const { bytes, start, keyStart, value } = packet
   if (keyStart !== start + HEADER + 4) throw malformed(request) // 4 bytes of flags
   const flags = bytes.readUInt32BE(start + HEADER)
-  return request.cas ? { value, flags, cas: bytes.readBigUInt64BE(start + 16) } : { value, flags }
+  return request.cas ? { value, flags, cas: casOf(packet) } : { value, flags }
 }
 
 function getOpcode({ touch }: Request<'get'>): number {
@@ -198,11 +202,10 @@ function foldStore(request: Request<'store'>, opaque: number): Fold<StoreStatus,
   const { opcode, replies } = STORE[mode]
   if (mode !== 'cas') return foldStatus(request, opcode, opaque, replies)
   if ((item.cas ?? 0n) === 0n) return foldStatus(request, GET, opaque, NO_MATCH)
+  const fold = foldStatus(request, opcode, opaque, replies)
   return (frame) => {
-    const reply = checked(frame, opcode, opaque, request)
-    const status = replies[reply.status]
-    if (status === undefined) throw refusalOf(reply)
-    if (status === 'stored' && reply.bytes.readBigUInt64BE(reply.start + 16) === 0n) throw uncheckedCas()
+    const status = fold(frame)
+    if (status === 'stored' && casOf(frame as Packet) === 0n) throw uncheckedCas()
     return status
   }
 }

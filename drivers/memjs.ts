@@ -9,9 +9,9 @@ import { MemcacheProtocolError, MemcacheSocketError, MemcacheUnsupportedError } 
 import { loadPackage } from '../lib/package-loader.ts'
 import { openSocket } from '../lib/socket.ts'
 import { wrap } from '../lib/wrap.ts'
-import { unaskedLine } from './line.ts'
+import { checkSection, unaskedLine } from './line.ts'
 import {
-  addStatistic, checkSection, DO_NOT_CREATE, exptime, hex, isFatal, isPacket, LONGEST_KEY, NO_MATCH, OPCODE, packetSize, readLine, refused, STATUS, STORE, uncheckedCas,
+  addStatistic, DO_NOT_CREATE, exptime, hex, isFatal, isPacket, LONGEST_KEY, NO_MATCH, OPCODE, packetSize, readLine, refused, STATUS, STORE, uncheckedCas,
 } from './packet.ts'
 
 const { OK, KEY_ENOENT } = STATUS

@@ -8,7 +8,6 @@ import {
   MemcacheDriverError,
   MemcacheProtocolError,
   MemcacheServerError,
-  MemcacheUnsupportedError,
 } from '../lib/errors.ts'
 import { CRLF, lineEnd, MOST_STATS, printable, statistic } from './line.ts'
 
@@ -138,11 +137,6 @@ export function refused(opcode: number, status: number, body: Buffer): MemcacheD
 /** Whether the server closes after this status, or has read bytes of the next requests as if they belonged to this one. */
 export function isFatal(opcode: number, status: number): boolean {
   return FATAL.has(status) && opcode !== OPCODE.FLUSH
-}
-
-/** @throws MemcacheUnsupportedError for a section whose reply has no end: one packet of statistics, and none to end them. */
-export function checkSection(section: string): void {
-  if (/^sizes_(en|dis)able\b/.test(section)) throw new MemcacheUnsupportedError(`"stats ${section}" has no reply that can be told from the next one`)
 }
 
 /** Adds what one packet of statistics says. @throws MemcacheProtocolError where they do not end. */

@@ -131,9 +131,8 @@ function foldGet(request: Request<'get'>): Fold<Item | undefined, Frame> {
 
 /** Whether the key begins with the one that the value is named by. */
 function beginsWith(key: string, { bytes, keyStart, keyEnd }: ValueFrame): boolean {
-  if (keyEnd - keyStart > key.length) return false
-  for (let place = keyStart; place < keyEnd; place += 1) if (bytes[place] !== key.charCodeAt(place - keyStart)) return false
-  return true
+  const length = keyEnd - keyStart
+  return length <= key.length && startsWith(bytes, keyStart, key.slice(0, length))
 }
 
 /** The replies to the lines of a multi-key `get`: values of keys that were asked for, each once, and an END for each line. */
