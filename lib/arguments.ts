@@ -7,12 +7,10 @@ const LARGEST_CAS = 2n ** 64n - 1n
 const SECTION = /^(?:[\x21-\x7e]+(?: [\x21-\x7e]+)*)?$/
 const LONGEST_SECTION = 200
 
-/** @throws MemcacheValueError for what is no whole number from 0 to 2^31-1. */
-export function whole(what: string, value: number): number {
-  if (!Number.isInteger(value) || value < 0 || value > MOST) {
-    throw new MemcacheValueError(`${what} is a whole number from 0 to ${MOST}, not ${show(value)}`)
-  }
-  return value
+/** @throws MemcacheValueError for what is no whole number of this range. */
+export function whole(what: string, value: unknown, [least, most]: readonly [number, number] = [0, MOST]): number {
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number
+  throw new MemcacheValueError(`${what} is a whole number from ${least} to ${most}, not ${show(value)}`)
 }
 
 /** @throws MemcacheValueError for what is no name of a section of the statistics. */

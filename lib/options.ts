@@ -1,5 +1,6 @@
 import { text } from '../drivers/text.ts'
 import { json } from '../serializers/json.ts'
+import { whole } from './arguments.ts'
 import { isPlain, LONGEST_TIMEOUT } from './call-options.ts'
 import type { Compressor } from './compression.ts'
 import type { Driver, DriverFactory, Endpoint } from './driver.ts'
@@ -171,7 +172,7 @@ function checkOption(name: string, value: unknown): void {
   if (NOT_YET.has(name)) throw new MemcacheUnsupportedError(`the option "${name}" is not supported yet`)
   if (!Object.hasOwn(defaults, name)) throw new MemcacheValueError(`there is no option "${name}"`)
   const range = ranges[name]
-  if (range !== undefined) return checkNumber(name, value, range)
+  if (range !== undefined) return void whole(`"${name}"`, value, range)
   if (name === 'serializer' || name === 'compressor') return checkParts(name, value)
   const expected = name === 'path' ? 'string' : typeof defaults[name as keyof Settings]
   if (typeof value !== expected || value === null) throw new MemcacheValueError(`the option "${name}" is a ${expected}, not ${show(value)}`)
@@ -194,14 +195,14 @@ function checkParts(name: 'serializer' | 'compressor', value: unknown): void {
 /** @throws MemcacheValueError unless it has its methods, and a flag that an item can have. */
 function checkPart(name: 'serializer' | 'compressor', part: unknown): void {
   checkMethods(name, part)
-  checkNumber(`${name}.flag`, (part as Serializer | Compressor).flag, [1, 2 ** 32 - 1])
+  whole(`"${name}.flag"`, (part as Serializer | Compressor).flag, [1, 2 ** 32 - 1])
 }
 
 function checkFormat(format: Format): void {
   checkMethods('format', format)
   if (!Array.isArray(format.compressors)) throw new MemcacheValueError('the format has no list of compressors, which may be empty')
   for (const compressor of format.compressors) checkPart('compressor', compressor)
-  checkNumber('format.counterFlags', format.counterFlags ?? 0, [0, 2 ** 32 - 1])
+  whole('"format.counterFlags"', format.counterFlags ?? 0, [0, 2 ** 32 - 1])
 }
 
 function checkMethods(name: keyof typeof METHODS, part: unknown): void {
@@ -213,11 +214,4 @@ function checkMethods(name: keyof typeof METHODS, part: unknown): void {
 
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
-}
-
-/** @throws MemcacheValueError unless the value is a whole number in the range. */
-function checkNumber(name: string, value: unknown, [least, most]: readonly [number, number]): void {
-  if (!Number.isInteger(value) || (value as number) < least || (value as number) > most) {
-    throw new MemcacheValueError(`"${name}" is a whole number from ${least} to ${most}, not ${show(value)}`)
-  }
 }

@@ -2,7 +2,7 @@
 import { Buffer, isUtf8 } from 'node:buffer'
 import { asBuffer, attempt } from '../codec.ts'
 import { MemcacheValueError } from '../errors.ts'
-import { show } from '../show.ts'
+import { show, showThrown } from '../show.ts'
 
 /**
  * How the values of a queue become bytes. Queue servers drop an item's flags, so that nothing but the caller's word says
@@ -49,7 +49,6 @@ export function decodeJob<T>(codec: QueueCodec<T>, value: Buffer, queue: string)
   try {
     return codec.deserialize(value)
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    throw new MemcacheValueError(`a value of the queue ${JSON.stringify(queue)} cannot be decoded: ${why}`, { cause: error, sent: true })
+    throw new MemcacheValueError(`a value of the queue ${JSON.stringify(queue)} cannot be decoded: ${showThrown(error)}`, { cause: error, sent: true })
   }
 }

@@ -1,4 +1,5 @@
 import { json } from '../../serializers/json.ts'
+import { whole } from '../arguments.ts'
 import { checkCall, checkNames, isPlain, lifetime, type StoreOptions } from '../call-options.ts'
 import type { CallOptions, Key } from '../commands.ts'
 import type { ConsumeOptions } from './consumer.ts'
@@ -70,7 +71,7 @@ export function checkGet(options: QueueGetOptions = {}): QueueGetOptions & { rea
   plain('get', options)
   const { blockFor = 0, ...call } = options
   checkCall('get', call as CallOptions)
-  whole('blockFor', blockFor, 0, LONGEST_WAIT)
+  whole('"blockFor"', blockFor, [0, LONGEST_WAIT])
   return { ...call, blockFor }
 }
 
@@ -79,8 +80,8 @@ export function checkConsume(options: ConsumeOptions): ConsumeOptions {
   plain('consume', options)
   checkNames('consume', options, CONSUME)
   const { blockFor = 1000, concurrency = 1, ack = 'manual', signal, onFault } = options
-  whole('blockFor', blockFor, 1, LONGEST_WAIT)
-  whole('concurrency', concurrency, 1, MOST_READERS)
+  whole('"blockFor"', blockFor, [1, LONGEST_WAIT])
+  whole('"concurrency"', concurrency, [1, MOST_READERS])
   if (ack !== 'manual' && ack !== 'auto') throw new MemcacheValueError(`"ack" is 'manual' or 'auto', not ${show(ack)}`)
   checkCall('consume', { signal })
   callable('onFault', onFault)
@@ -100,20 +101,15 @@ export function checkWork(
   callable('onFault', onFault)
   const consume = checkConsume({ blockFor, concurrency, signal, onFault: onFault && ((fault) => onFault(fault)) })
   if (!ON_ERROR.has(onError)) throw new MemcacheValueError(`"onError" is 'abort', 'retry' or 'ack', not ${show(onError)}`)
-  whole('retries', retries, 0, Number.MAX_SAFE_INTEGER)
+  whole('"retries"', retries, [0, Number.MAX_SAFE_INTEGER])
   if (deadLetter !== undefined) keyOf(deadLetter)
-  if (typeof backoff === 'number') whole('backoff', backoff, 0, 2 ** 31 - 1)
+  if (typeof backoff === 'number') whole('"backoff"', backoff, [0, 2 ** 31 - 1])
   else callable('backoff', backoff)
   return { consume, work: { onError, retries, deadLetter, backoff, onFault }, concurrency }
 }
 
 function plain(command: string, options: unknown): void {
   if (!isPlain(options)) throw new MemcacheValueError(`the options of ${command} are an object, not ${show(options)}`)
-}
-
-function whole(name: string, value: unknown, least: number, most: number): void {
-  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return
-  throw new MemcacheValueError(`"${name}" is a whole number from ${least} to ${most}, not ${show(value)}`)
 }
 
 function callable(name: string, value: unknown): void {

@@ -2,7 +2,7 @@
 import { onAbort } from '../abort-watch.ts'
 import type { Item, Key } from '../commands.ts'
 import { MemcacheClosedError, MemcacheError, MemcacheProtocolError, MemcacheSocketError } from '../errors.ts'
-import { show } from '../show.ts'
+import { showThrown } from '../show.ts'
 import type { QueueCodec } from './codec.ts'
 import { Job } from './job.ts'
 import type { Link, Links } from './links.ts'
@@ -148,6 +148,5 @@ export class QueueReader<T> {
 /** An error of ours, whatever a user's layer may have thrown. */
 function faultOf(error: unknown): MemcacheError {
   if (error instanceof MemcacheError) return error
-  const why = error instanceof Error ? error.message : show(error)
-  return new MemcacheSocketError(`a layer has failed: ${why}`, { cause: error, sent: true })
+  return new MemcacheSocketError(`a layer has failed: ${showThrown(error)}`, { cause: error, sent: true })
 }
