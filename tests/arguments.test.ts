@@ -9,7 +9,7 @@ import { MemcacheError, MemcacheKeyError, MemcacheTimeoutError, MemcacheUnsuppor
 import type { KeyLike } from '../lib/key.ts'
 import type { ClientOptions } from '../lib/options.ts'
 import { startServer } from '../lib/testing/index.ts'
-import { rejection } from './contract/rejection.ts'
+import { rejection } from '../lib/testing/contract/rejection.ts'
 import { listening } from './support/servers.ts'
 
 /** What callers may pass, and what they had better not: whatever it is, it never becomes a command. */

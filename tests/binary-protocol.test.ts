@@ -2,11 +2,11 @@ import { Buffer } from 'node:buffer'
 import t from 'tap'
 import { binary, binaryProtocol } from '../drivers/binary.ts'
 import { textProtocol } from '../drivers/text.ts'
-import { ByteReader } from '../lib/byte-reader.ts'
 import type { Op, Reply, Request } from '../lib/commands.ts'
 import { MemcacheAuthError, MemcacheClientError, MemcacheDriverError, MemcacheProtocolError, MemcacheServerError, MemcacheUnsupportedError } from '../lib/errors.ts'
 import { OPCODES, packet, packetsIn, REQUEST, uint32, uint64, type PacketParts } from './support/packets.ts'
-import { decoded, encoded, EVERY, exchangeOf, item, LONGEST_VALUE, misreadCuts, MODES, multi, plain, replyIn, requests, store, waiting } from './support/exchanges.ts'
+import { decoded, encoded, EVERY, exchangeOf, item, LONGEST_VALUE, misreadCuts, MODES, multi, plain, replyIn, requests, store, unaskedIn, waiting } from './support/exchanges.ts'
+import { readsInLinearTime } from './support/long-replies.ts'
 
 /** The binary protocol as what it is: functions from requests to bytes, and from bytes to replies. */
 
@@ -429,12 +429,7 @@ t.test('a server that has enough connections says so in text', async (t) => {
 })
 
 t.test('what comes unasked', async (t) => {
-  const unasked = (bytes: string): unknown => {
-    const reader = new ByteReader()
-    reader.feed(Buffer.from(bytes, 'latin1'))
-    const frame = binaryProtocol.frame(reader, LONGEST_VALUE)
-    return frame === undefined ? undefined : binaryProtocol.unasked(frame)
-  }
+  const unasked = (bytes: string): unknown => unaskedIn(binaryProtocol, bytes)
   t.type(unasked(noop), MemcacheProtocolError)
   t.type(unasked(hit(OPCODES.get, 'v')), MemcacheProtocolError)
   t.type(unasked(reply(OPCODES.get, { status: 0x84 })), MemcacheProtocolError)
@@ -456,36 +451,8 @@ t.test('statistics without end', async (t) => {
   t.throws(() => decode(stats, packets + reply(OPCODES.stat)), MemcacheProtocolError)
 })
 
-/** Well above what it takes, well below what a quadratic one would take. */
-const MILLISECONDS = 4000
-
-function timed(call: () => unknown): number {
-  const started = performance.now()
-  call()
-  return performance.now() - started
-}
-
 t.test('the time is linear in the length of a reply', async (t) => {
-  const keys = Array.from({ length: 100_000 }, (_, index) => `key-${index}`)
-  const request = multi(...keys)
-  const some: readonly (readonly [string, (index: number) => boolean])[] = [
-    ['all', () => true], ['every second', (index) => index % 2 === 0], ['the last ten', (index) => index >= keys.length - 10], ['none', () => false],
-  ]
-  for (const [name, there] of some) {
-    const bytes = Buffer.from(keys.map((key, index) => (there(index) ? kq(key, String(index)) : '')).join('') + noop, 'latin1')
-    let found: unknown
-    const took = timed(() => { found = replyIn(binaryProtocol, request, [bytes], OPAQUE) })
-    t.ok(Array.isArray(found) && found.every((each, index) => (there(index) ? each?.value.toString() === String(index) : each === undefined)), `${name} of 100,000 keys`)
-    t.ok(took < MILLISECONDS, `${name} of 100,000 keys: ${Math.round(took)} ms`)
-  }
-  t.ok(timed(() => encode(request)) < MILLISECONDS, 'the request')
-  const value = 'v'.repeat(LONGEST_VALUE)
-  const bytes = Buffer.from(hit(OPCODES.get, value), 'latin1')
-  const pieces = Array.from({ length: Math.ceil(bytes.length / 7) }, (_, index) => bytes.subarray(index * 7, index * 7 + 7))
-  let found: unknown
-  const took = timed(() => { found = replyIn(binaryProtocol, get, pieces, OPAQUE) })
-  t.strictSame(plain(found), plain(item(value)), 'a value of 1 MB, seven bytes at a time')
-  t.ok(took < MILLISECONDS, `${Math.round(took)} ms`)
+  readsInLinearTime(t, binaryProtocol, { opaque: OPAQUE, hit: (key, _, value) => kq(key, value), end: noop, only: (value) => hit(OPCODES.get, value) })
 })
 
 t.test('values are not the memory that they came in', async (t) => {

@@ -10,7 +10,7 @@ import { MemcacheClosedError, MemcacheError, MemcacheOverloadError, MemcacheSock
 import type { ClientOptions } from '../lib/options.ts'
 import { startServer, type TestServer } from '../lib/testing/index.ts'
 import { wrap } from '../lib/wrap.ts'
-import { rejection } from './contract/rejection.ts'
+import { rejection } from '../lib/testing/contract/rejection.ts'
 import { answering, startScripted } from './support/scripted-server.ts'
 import { freePort } from './support/servers.ts'
 

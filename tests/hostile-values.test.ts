@@ -8,7 +8,7 @@ import { Client, compat, flags, json, lz4, MemcacheUnsupportedError, MemcacheVal
 import type { Encoded } from '../lib/serialization.ts'
 import { startServer } from '../lib/testing/index.ts'
 import { msgpack } from '../serializers/msgpack.ts'
-import { rejection } from './contract/rejection.ts'
+import { rejection } from '../lib/testing/contract/rejection.ts'
 import { planting } from './support/planting.ts'
 
 /** Items that an enemy has written: one call rejects, memory stays bounded, and the connection lives. */

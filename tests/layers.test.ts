@@ -5,7 +5,7 @@ import { encryption, type EncryptionKey, type EncryptionOptions } from '../docs/
 import { Timings } from '../docs/examples/timings.ts'
 import { Client, flags, lz4, MemcacheUnsupportedError, MemcacheValueError, meta, v8, type ClientOptions } from '../lib/index.ts'
 import { startServer } from '../lib/testing/index.ts'
-import { rejection } from './contract/rejection.ts'
+import { rejection } from '../lib/testing/contract/rejection.ts'
 import { planting } from './support/planting.ts'
 
 /** The layers of docs/examples: that they do what docs/layers.md says of them. */

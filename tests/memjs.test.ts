@@ -9,7 +9,6 @@ import {
   Client,
   flags,
   MemcacheClosedError,
-  MemcacheError,
   MemcacheProtocolError,
   MemcacheServerError,
   MemcacheSocketError,
@@ -19,57 +18,18 @@ import {
 } from '../lib/index.ts'
 import { startServer } from '../lib/testing/index.ts'
 import { outsideTap } from './support/outside-tap.ts'
+import { failure, outcome, random, recovers, SLACK, unhandled } from './support/outcomes.ts'
 import { OPCODES, packet, packetEnd, packetsIn, uint32, uint64, type Packet, type PacketParts } from './support/packets.ts'
 import { startScripted as startScriptedServer, type Peer, type ScriptedServer } from './support/scripted-server.ts'
 import { startMemcached, withoutMemcached } from './support/servers.ts'
 
 /** The driver memjs: what memjs gets wrong by itself, and what a network and a server can do to it, must not come through. */
 
-/** How much later than its deadline a promise may settle on a machine that is busy with other things. */
-const SLACK = 4000
-
 // memjs would take these for its own, and begin each connection with them.
 process.env['MEMCACHE_USERNAME'] = 'somebody'
 process.env['MEMCACHE_PASSWORD'] = 'secret'
 
-const unexpected: unknown[] = []
-process.on('unhandledRejection', (reason) => unexpected.push(reason))
-process.on('warning', (warning) => unexpected.push(warning))
-
-interface Outcome {
-  readonly value?: unknown
-  readonly error?: MemcacheError
-  readonly took: number
-}
-
-/** What becomes of a promise, and when. */
-async function outcome(promise: Promise<unknown>): Promise<Outcome> {
-  const started = performance.now()
-  try {
-    const value = await promise
-    return { value, took: performance.now() - started }
-  } catch (error) {
-    return { error: error as MemcacheError, took: performance.now() - started }
-  }
-}
-
-/** The error with which a promise rejects. */
-async function failure(promise: Promise<unknown>): Promise<MemcacheError> {
-  const { error, value } = await outcome(promise)
-  if (error === undefined) throw new Error(`it gave ${String(value)} instead of an error`)
-  return error
-}
-
-/** Calls until it works, as an application does that goes on; gives up when it takes unreasonably long. */
-async function recovers(call: () => Promise<unknown>): Promise<unknown> {
-  const until = performance.now() + SLACK
-  for (;;) {
-    const { value, error } = await outcome(call())
-    if (error === undefined) return value
-    if (performance.now() > until) throw error
-    await sleep(10)
-  }
-}
+const unexpected = unhandled()
 
 /** What is open, so that a test that fails half-way does not keep this process from ending. */
 const opened: { close(): Promise<void> }[] = []
@@ -671,17 +631,6 @@ t.test('SIGSTOP and SIGKILL, on the real memcached', { skip: withoutMemcached },
   await client.close()
   await again.stop()
 })
-
-/** Numbers that look random and are the same in each run (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** Answers as memcached does, except that it cuts, delays, stalls, answers twice and hangs up as it likes. */
 function nasty(next: () => number): (peer: Peer) => Promise<void> {

@@ -2,10 +2,10 @@ import { Buffer } from 'node:buffer'
 import t from 'tap'
 import { meta, metaProtocol } from '../drivers/meta.ts'
 import { textProtocol } from '../drivers/text.ts'
-import { ByteReader } from '../lib/byte-reader.ts'
 import type { Op, Reply, Request } from '../lib/commands.ts'
 import { MemcacheAuthError, MemcacheClientError, MemcacheDriverError, MemcacheProtocolError, MemcacheServerError, MemcacheUnsupportedError } from '../lib/errors.ts'
-import { decoded, encoded, EVERY as COMMON, exchangeOf, item, LONGEST_VALUE, misreadCuts, multi, plain, replyIn, requests, store, waiting } from './support/exchanges.ts'
+import { decoded, encoded, EVERY as COMMON, exchangeOf, item, misreadCuts, multi, plain, replyIn, requests, store, unaskedIn, waiting } from './support/exchanges.ts'
+import { readsInLinearTime } from './support/long-replies.ts'
 
 /** The meta protocol as what it is: functions from requests to bytes, and from bytes to replies. */
 
@@ -255,12 +255,7 @@ t.test('whether a connection goes on after a refusal', async (t) => {
 })
 
 t.test('what comes unasked', async (t) => {
-  const unasked = (bytes: string): unknown => {
-    const reader = new ByteReader()
-    reader.feed(Buffer.from(bytes, 'latin1'))
-    const frame = metaProtocol.frame(reader, LONGEST_VALUE)
-    return frame === undefined ? undefined : metaProtocol.unasked(frame)
-  }
+  const unasked = (bytes: string): unknown => unaskedIn(metaProtocol, bytes)
   for (const bytes of ['MN\r\n', 'HD O1\r\n', 'VA 1 O42 f0\r\n1\r\n', 'ERROR\r\n', 'END\r\n']) t.type(unasked(bytes), MemcacheProtocolError, bytes)
   t.match(unasked('ERROR Too many open connections\r\n'), { name: 'MemcacheServerError' })
   t.match(unasked('SERVER_ERROR backend failure\r\n'), { name: 'MemcacheServerError' })
@@ -388,34 +383,11 @@ t.test('replies that are cut: every beginning is waited with, every rest complet
   t.same(misreadCuts(metaProtocol, multi('a', 'b'), 'VA 1 O42.0 f0\r\n1\r\nSERVER_ERROR oh\r\nMN\r\n', OPAQUE), [], 'a failure among many keys')
 })
 
-/** Well above what it takes, well below what a quadratic one would take. */
-const MILLISECONDS = 4000
-
-function timed(call: () => unknown): number {
-  const started = performance.now()
-  call()
-  return performance.now() - started
-}
-
 t.test('the time is linear in the length of a reply', async (t) => {
-  const keys = Array.from({ length: 100_000 }, (_, index) => `key-${index}`)
-  const request = multi(...keys)
-  const some: readonly (readonly [string, (index: number) => boolean])[] = [
-    ['all', () => true], ['every second', (index) => index % 2 === 0], ['the last ten', (index) => index >= keys.length - 10], ['none', () => false],
-  ]
-  for (const [name, there] of some) {
-    const bytes = Buffer.from(keys.map((_, index) => (there(index) ? `VA ${String(index).length} O42.${index} f0\r\n${index}\r\n` : '')).join('') + 'MN\r\n', 'latin1')
-    let found: unknown
-    const took = timed(() => { found = replyIn(metaProtocol, request, [bytes], OPAQUE) })
-    t.ok(Array.isArray(found) && found.every((each, index) => (there(index) ? each?.value.toString() === String(index) : each === undefined)), `${name} of 100,000 keys`)
-    t.ok(took < MILLISECONDS, `${name} of 100,000 keys: ${Math.round(took)} ms`)
-  }
-  t.ok(timed(() => encode(request)) < MILLISECONDS, 'the request')
-  const value = 'v'.repeat(LONGEST_VALUE)
-  const bytes = Buffer.from(`VA ${value.length} O42 f0\r\n${value}\r\n`, 'latin1')
-  const pieces = Array.from({ length: Math.ceil(bytes.length / 7) }, (_, index) => bytes.subarray(index * 7, index * 7 + 7))
-  let found: unknown
-  const took = timed(() => { found = replyIn(metaProtocol, get, pieces, OPAQUE) })
-  t.strictSame(plain(found), plain(item(value)), 'a value of 1 MB, seven bytes at a time')
-  t.ok(took < MILLISECONDS, `${Math.round(took)} ms`)
+  readsInLinearTime(t, metaProtocol, {
+    opaque: OPAQUE,
+    hit: (_, place, value) => `VA ${value.length} O42.${place} f0\r\n${value}\r\n`,
+    end: 'MN\r\n',
+    only: (value) => `VA ${value.length} O42 f0\r\n${value}\r\n`,
+  })
 })

@@ -18,7 +18,7 @@ import {
 } from '../lib/index.ts'
 import { Backoff } from '../lib/queue/backoff.ts'
 import { startServer, type ServerOptions, type TestServer } from '../lib/testing/index.ts'
-import { rejection } from './contract/rejection.ts'
+import { rejection } from '../lib/testing/contract/rejection.ts'
 import { answering, startScripted, type Peer, type ScriptedServer } from './support/scripted-server.ts'
 
 /** What servers, networks, layers and callers can do to a consumer of queues, and what must not come of it. */

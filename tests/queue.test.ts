@@ -21,7 +21,7 @@ import {
   type Job,
 } from '../lib/index.ts'
 import { startServer, type ServerOptions, type TestServer } from '../lib/testing/index.ts'
-import { rejection } from './contract/rejection.ts'
+import { rejection } from '../lib/testing/contract/rejection.ts'
 import { outsideTap } from './support/outside-tap.ts'
 import { answering, startScripted } from './support/scripted-server.ts'
 

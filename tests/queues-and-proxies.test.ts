@@ -10,7 +10,7 @@ import {
   MemcacheValueError,
   type ClientOptions,
 } from '../lib/index.ts'
-import { rejection as failure } from './contract/rejection.ts'
+import { rejection as failure } from '../lib/testing/contract/rejection.ts'
 import { startScripted as start, type Peer, type ScriptedServer } from './support/scripted-server.ts'
 
 /** The ordinary client on queue servers and behind proxies, whose recorded answers are played by a scripted server. */

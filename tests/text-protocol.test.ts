@@ -1,7 +1,6 @@
 import { Buffer } from 'node:buffer'
 import t from 'tap'
 import { text, textProtocol } from '../drivers/text.ts'
-import { ByteReader } from '../lib/byte-reader.ts'
 import type { Op, Reply, Request } from '../lib/commands.ts'
 import {
   MemcacheAuthError,
@@ -11,7 +10,7 @@ import {
   MemcacheServerError,
   MemcacheUnsupportedError,
 } from '../lib/errors.ts'
-import { decoded, encoded, EVERY as COMMON, exchangeOf, item, LONGEST_VALUE, misreadCuts, MODES, multi, plain, requests, store } from './support/exchanges.ts'
+import { decoded, encoded, EVERY as COMMON, exchangeOf, item, misreadCuts, MODES, multi, plain, requests, store, unaskedIn } from './support/exchanges.ts'
 
 /** The text protocol as what it is: functions from requests to bytes, and from bytes to replies. */
 
@@ -206,12 +205,7 @@ t.test('whether a connection goes on after a refusal', async (t) => {
 })
 
 t.test('what comes unasked', async (t) => {
-  const unasked = (bytes: string): unknown => {
-    const reader = new ByteReader()
-    reader.feed(Buffer.from(bytes, 'latin1'))
-    const frame = textProtocol.frame(reader, LONGEST_VALUE)
-    return frame === undefined ? undefined : textProtocol.unasked(frame)
-  }
+  const unasked = (bytes: string): unknown => unaskedIn(textProtocol, bytes)
   t.type(unasked('END\r\n'), MemcacheProtocolError)
   t.type(unasked('VALUE k 0 1\r\n1\r\n'), MemcacheProtocolError)
   t.type(unasked('ERROR\r\n'), MemcacheProtocolError)

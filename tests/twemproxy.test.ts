@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Client, MemcacheError, MemcacheServerError, MemcacheSocketError } from '../lib/index.ts'
-import { rejection as failure } from './contract/rejection.ts'
+import { rejection as failure } from '../lib/testing/contract/rejection.ts'
 import { freePort, startMemcached, startProgram, withoutMemcached, withoutTwemproxy, type RealServer } from './support/servers.ts'
 
 /** The client behind a real twemproxy with two real memcached. */

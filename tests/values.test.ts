@@ -15,7 +15,7 @@ import { ownFormat, serialization } from '../lib/serialization.ts'
 import { startServer } from '../lib/testing/index.ts'
 import { json } from '../serializers/json.ts'
 import { lz4 } from '../serializers/lz4.ts'
-import { rejection } from './contract/rejection.ts'
+import { rejection } from '../lib/testing/contract/rejection.ts'
 
 /** Values to bytes and back: by themselves, and through a client. */
 

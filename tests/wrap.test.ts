@@ -16,11 +16,9 @@ import {
   wrap,
   type ClientOptions,
 } from '../lib/index.ts'
+import { failure, recovers, SLACK } from './support/outcomes.ts'
 
 /** What `wrap` does for a library that does everything wrong, or nothing at all. */
-
-/** How much later than its deadline a promise may settle on a machine that is busy with other things. */
-const SLACK = 4000
 
 /** A library as it is seen from the outside: what it was asked, and what a test lets it do. */
 class Library {
@@ -56,23 +54,6 @@ class Library {
   /** Waits until it was asked this many times. */
   async has(count: number): Promise<void> {
     while (this.asked.length < count) await nextTurn()
-  }
-}
-
-/** The error with which a promise rejects. */
-async function failure(promise: Promise<unknown>): Promise<MemcacheError> {
-  const value = await promise.catch((error: unknown) => error)
-  if (!(value instanceof Error)) throw new Error(`it gave ${String(value)} instead of an error`)
-  return value as MemcacheError
-}
-
-/** Calls until a pause after a failed attempt to connect is over. */
-async function recovers(call: () => Promise<unknown>): Promise<unknown> {
-  const until = performance.now() + SLACK
-  for (;;) {
-    const value = await call().catch((error: unknown) => error)
-    if (!(value instanceof Error) || performance.now() > until) return value
-    await sleep(5)
   }
 }
 

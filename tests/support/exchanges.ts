@@ -69,6 +69,14 @@ export function replyIn<O extends Op, Frame>(
   return waiting
 }
 
+/** What these bytes, latin1 text, mean when nobody has asked for them; `undefined` while they are no whole frame. */
+export function unaskedIn<Frame>(protocol: Protocol<Frame>, bytes: string): MemcacheError | undefined {
+  const reader = new ByteReader()
+  reader.feed(Buffer.from(bytes, 'latin1'))
+  const frame = protocol.frame(reader, LONGEST_VALUE)
+  return frame && protocol.unasked(frame)
+}
+
 /** The reply in these bytes, latin1 text, which have to hold it to the last byte and nothing else. */
 export function decoded<O extends Op, Frame>(protocol: Protocol<Frame>, request: Request<O>, bytes: string, opaque = 0): Reply<O> {
   const reply = replyIn(protocol, request, [Buffer.from(bytes, 'latin1')], opaque)

@@ -1,1 +1,0 @@
-export { rejection } from '../../lib/testing/contract/rejection.ts'
