@@ -1,3 +1,4 @@
+import { LONGEST_TIMEOUT } from './alarm.ts'
 import type { CallOptions } from './commands.ts'
 import { MemcacheValueError } from './errors.ts'
 import { expiry, type Ttl } from './expiry.ts'
@@ -24,9 +25,6 @@ export interface CountOptions extends CallOptions {
   /** How long a counter that is made lives. Default 0: until it is evicted. */
   readonly ttl?: Ttl | undefined
 }
-
-/** Milliseconds; a longer timer would fire at once. */
-export const LONGEST_TIMEOUT = 2 ** 31 - 1
 
 const CALL = new Set(['timeout', 'signal'])
 const STORE = new Set([...CALL, 'ttl', 'minCompressLength'])

@@ -246,8 +246,7 @@ export class Client extends EventEmitter<ClientEvents> {
   async close(): Promise<void> {
     this.#life.closed = true
     const reason = new MemcacheClosedError('close() was called')
-    this.#queues.end(reason)
-    await this.#driver.disconnect(reason)
+    await Promise.all([this.#queues.end(reason), this.#driver.disconnect(reason)])
   }
 
   /** The same as `close`. */

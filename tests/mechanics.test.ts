@@ -202,6 +202,12 @@ t.test('Alarm', async (t) => {
   alarm.setFor(Infinity)
   await sleep(60)
   t.equal(rings.length, 2, 'cleared, and never')
+  const warnings: Error[] = []
+  process.on('warning', (warning) => warnings.push(warning))
+  alarm.setFor(performance.now() + 2 ** 31 + 1000)
+  await sleep(60)
+  t.strictSame([rings.length, warnings], [2, []], 'a moment that is further away than a timer can say')
+  alarm.clear()
   const ours = process.getActiveResourcesInfo().length
   alarm.setFor(performance.now() + 100_000)
   t.equal(process.getActiveResourcesInfo().length, ours, 'it keeps no process alive')

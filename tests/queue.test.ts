@@ -1,6 +1,8 @@
 import { Buffer } from 'node:buffer'
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import {
@@ -397,6 +399,14 @@ t.test('breaking off', async (t) => {
 })
 
 t.test('close() of the client ends its queues', async (t) => {
+  const sockets = new Set<Socket>()
+  const opened = (message: unknown): void => {
+    const { socket } = message as { readonly socket: Socket }
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  }
+  subscribe('net.client.socket', opened)
+  t.teardown(() => unsubscribe('net.client.socket', opened))
   const { client, server } = await scene(t, { dialect: 'kestrel' })
   const jobs = client.queue('jobs', { codec: 'string' })
   await jobs.put('a')
@@ -406,7 +416,9 @@ t.test('close() of the client ends its queues', async (t) => {
   const waiting = client.queue('other').get({ blockFor: 5000 })
   const waited = rejection(waiting)
   await until(() => server.connections === 5)
+  t.equal(sockets.size, 5)
   await client.close()
+  t.equal(sockets.size, 0, 'it has waited for all sockets')
   t.ok((await waited) instanceof MemcacheClosedError)
   t.ok((await rejection((job as Job).ack())) instanceof MemcacheReservationLostError)
   t.ok((await rejection(consumer.next())) instanceof MemcacheClosedError)

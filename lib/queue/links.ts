@@ -32,6 +32,7 @@ export class Links {
   open(lost: (cause: MemcacheError) => void = () => {}): Link {
     if (this.#life.closed) throw new MemcacheClosedError('close() was called')
     let ended: MemcacheError | undefined
+    let closed: Promise<void> | undefined
     const finish = (cause: MemcacheError): void => {
       if (ended !== undefined) return
       ended = cause
@@ -51,7 +52,7 @@ export class Links {
       execute: (request, call) => (ended === undefined ? execute(request, call) : Promise.reject(ended)),
       end: (reason) => {
         finish(reason)
-        return driver.disconnect(reason)
+        return (closed ??= driver.disconnect(reason)) // which only the first time has a socket to wait for
       },
     }
     this.#open.add(link)

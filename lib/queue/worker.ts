@@ -1,4 +1,4 @@
-import { LONGEST_TIMEOUT } from '../call-options.ts'
+import { LONGEST_TIMEOUT } from '../alarm.ts'
 import { MemcacheValueError } from '../errors.ts'
 import { show } from '../show.ts'
 import { pause } from './backoff.ts'
