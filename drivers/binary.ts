@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
-import { commandName, type Item, type Key, type Request, type StoreStatus } from '../lib/commands.ts'
+import { commandName, type Content, type Item, type Key, type Request, type StoreStatus } from '../lib/commands.ts'
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
 import { MemcacheProtocolError, type MemcacheDriverError, type MemcacheError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
@@ -62,7 +62,7 @@ interface Parts {
   /** In latin1, as all of a packet that is text. */
   readonly extras?: string
   readonly cas?: bigint
-  readonly value?: Buffer
+  readonly value?: Content
 }
 
 function packet(opcode: number, opaque: number, { key = '', extras = '', cas = 0n, value }: Parts): Bytes {
@@ -189,7 +189,7 @@ function keyOf({ bytes, keyStart, start }: Packet): Key {
 }
 
 /** SET, ADD, REPLACE with flags and time to live, a cas id in SET's header; APPEND and PREPEND with the value alone. */
-function encodeStore({ mode, key, item: { value, flags, cas = 0n }, expires }: Request<'store'>, opaque: number): Bytes {
+function encodeStore({ mode, key, item: { value, flags, cas = 0n }, expires }: Request<'store', Content>, opaque: number): Bytes {
   const { opcode } = STORE[mode]
   if (mode === 'append' || mode === 'prepend') return packet(opcode, opaque, { key, value })
   const extras = uint32(flags) + uint32(exptime(expires))
@@ -245,6 +245,7 @@ function foldStats(request: Request<'stats'>, opaque: number): Fold<Map<string, 
 /** memcached's binary protocol. Never sent: opcodes that memcached may not know, behind which it loses count of the bytes. */
 export const binaryProtocol: Protocol<Frame> = {
   name: 'binary',
+  latin1Values: true,
   longestBinaryKey: LONGEST_KEY,
   frame: readFrame,
   commands: {

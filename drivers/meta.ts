@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
-import { commandName, type Item, type Key, type MetaItem, type Op, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
+import { commandName, type Content, type Item, type Key, type MetaItem, type Op, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
 import { MemcacheProtocolError, MemcacheServerError, type MemcacheDriverError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
@@ -208,7 +208,7 @@ const CONDITIONAL = { HD: 'stored', NS: 'not-stored' } as const
 const CHANGED = { ...CONDITIONAL, EX: 'exists', NF: 'not-found' } as const
 
 /** `ms <key> <length> O<opaque> [F<flags>] [T<ttl>] [M<mode>] [C<cas>]\r\n<data>\r\n` */
-function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store'>, opaque: number): Bytes {
+function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store', Content>, opaque: number): Bytes {
   const fresh = mode !== 'append' && mode !== 'prepend'
   const options = `${fresh && flags !== 0 ? ` F${flags}` : ''}${fresh && expires !== 0 ? ` T${expires}` : ''}${MODES[mode]}`
   return withValue(`ms ${subject(key, opaque, ` ${value.length}`)}${options}${mode === 'cas' ? ` C${cas}` : ''}\r\n`, value, CRLF)
@@ -241,6 +241,7 @@ function foldCount(request: Request<'count'>, opaque: number): Fold<bigint | und
  */
 export const metaProtocol: Protocol<Frame> = {
   name: 'meta',
+  latin1Values: true,
   longestBinaryKey: LONGEST_BINARY_KEY,
   frame: readFrame,
   commands: {

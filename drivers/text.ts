@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
-import { commandName, type Item, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
+import { commandName, type Content, type Item, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
 import { MemcacheProtocolError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
@@ -105,7 +105,7 @@ function keysPerLine(keys: readonly string[], verb: string): number[] {
 }
 
 /** `<mode> <key> <flags> <exptime> <length>[ <cas>]\r\n<data>\r\n` */
-function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store'>): Bytes {
+function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store', Content>): Bytes {
   const id = mode === 'cas' ? ` ${cas}` : ''
   return withValue(`${mode} ${key} ${flags} ${expires} ${value.length}${id}\r\n`, value, CRLF)
 }
@@ -197,6 +197,7 @@ const TOUCHED = { TOUCHED: true, NOT_FOUND: false }
 /** memcached's text protocol. */
 export const textProtocol: Protocol<Frame> = {
   name: 'text',
+  latin1Values: true,
   queues: true,
   frame: readFrame,
   commands: {

@@ -1,9 +1,11 @@
 import { executeAll } from './bulk.ts'
+import { Call, type CallOwner, type Result } from './call.ts'
 import { checkCall } from './call-options.ts'
 import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
 import { countFrom, type CounterStart } from './counting.ts'
 import { errorAsMiss, missFor } from './error-as-miss.ts'
 import { atCaller, MemcacheClosedError } from './errors.ts'
+import type { Direct } from './wire.ts'
 
 /** What of a client's settings concerns its callers. */
 export interface CallerSettings {
@@ -24,28 +26,46 @@ export interface Life {
  * Runs the commands of a client for their callers: options checked, nothing executed once the client is closed, replies
  * turned into results, errors made the caller's own. Whatever goes wrong rejects; nothing throws.
  */
-export class Caller {
+export class Caller implements CallOwner {
   /** Executes one request. */
   readonly execute: Execute
+  /** Faults become a miss. */
+  readonly errorAsMiss: boolean
   readonly #strict: Execute
+  /** Executes one request without a promise of its own, where nothing stands between the client and its driver. */
+  readonly #dispatch: Direct['dispatch'] | undefined
   readonly #settings: CallerSettings
   readonly #life: Life
 
   /** `execute` rejects with faults, whether or not the client's callers get them as misses. */
-  constructor(execute: Execute, settings: CallerSettings, life: Life) {
+  constructor(execute: Execute, settings: CallerSettings, life: Life, dispatch?: Direct['dispatch']) {
     this.#strict = execute
+    this.#dispatch = dispatch
+    this.errorAsMiss = settings.errorAsMiss
     this.execute = settings.errorAsMiss ? errorAsMiss(execute) : execute
     this.#settings = settings
     this.#life = life
   }
 
-  /** A command that is one request. The promises are made by hand: an async function costs a `get` twice as much. */
-  call<O extends Op, R>(
-    command: string,
-    options: CallOptions | undefined,
-    build: () => Request<O>,
-    result: (reply: Reply<O>, request: Request<O>) => R,
-  ): Promise<R> {
+  /** A command that is one request. */
+  call<O extends Op, R>(command: string, options: CallOptions | undefined, build: () => Request<O>, result: Result<O, R>): Promise<R> {
+    const dispatch = this.#dispatch
+    if (dispatch === undefined) return this.#callThrough(command, options, build, result)
+    return new Promise((resolve, reject) => {
+      let call: Call<O, R> | undefined
+      try {
+        this.#check(command, options)
+        call = new Call(command, build(), result, this, resolve, reject)
+        dispatch(call, options)
+      } catch (error) {
+        if (call !== undefined && this.errorAsMiss) call.reject(error)
+        else reject(this.fault(error, command))
+      }
+    })
+  }
+
+  /** The same through the user's layers, or on a driver that is none of ours. */
+  #callThrough<O extends Op, R>(command: string, options: CallOptions | undefined, build: () => Request<O>, result: Result<O, R>): Promise<R> {
     const fail = (error: unknown): never => {
       throw this.fault(error, command, fail)
     }
@@ -79,18 +99,18 @@ export class Caller {
   all<O extends Op>(requests: readonly Request<O>[], options: CallOptions | undefined): Promise<Reply<O>[]> {
     const { timeout, maxPending: most } = this.#settings
     // A request that finds no room behind others of its own call is no fault yet, so that misses are made above executeAll.
-    const rescue = this.#settings.errorAsMiss ? missFor<O> : undefined
+    const rescue = this.errorAsMiss ? missFor<O> : undefined
     return executeAll(this.#strict, requests, { signal: options?.signal, timeout: options?.timeout ?? timeout, most, rescue })
   }
 
   /** A count that makes the counter where there is none. */
   async countFrom(request: Request<'count'>, start: CounterStart, options: CallOptions | undefined): Promise<Reply<'count'>> {
-    const { timeout, errorAsMiss } = this.#settings
+    const { timeout } = this.#settings
     try {
       // A fault that looks like a missing counter would be taken for one.
       return await countFrom(this.#strict, request, start, { signal: options?.signal, timeout: options?.timeout ?? timeout })
     } catch (error) {
-      if (!errorAsMiss) throw error
+      if (!this.errorAsMiss) throw error
       return missFor(request, error)
     }
   }

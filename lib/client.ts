@@ -21,6 +21,7 @@ import type { QueueOptions } from './queue/options.ts'
 import type { Queue } from './queue/queue.ts'
 import { Queues } from './queue/queues.ts'
 import { isStored, Results, same, type Read, type Versioned } from './results.ts'
+import { directWay } from './wire.ts'
 
 /** What a client tells of its connection. There is no 'error' event: what fails rejects the call that it fails. */
 export interface ClientEvents {
@@ -40,6 +41,8 @@ export class Client extends EventEmitter<ClientEvents> {
   readonly #life: Life
   readonly #keys: KeyRules
   readonly #values: ValueFormat
+  /** Whether the driver takes short values as latin1 text. */
+  readonly #latin1: boolean
   readonly #casIds: CasIds | undefined
   readonly #results: Results
   readonly #queues: Queues
@@ -64,10 +67,13 @@ export class Client extends EventEmitter<ClientEvents> {
     })
     this.#values = valueFormat(settings, endpoint.maxReplyLength) // first: what it refuses must leave no driver behind
     const { driver, execute } = open(endpoint)
+    // What stands between has to see every request, and its values as bytes.
+    const direct = settings.layers.length === 0 ? directWay(driver) : undefined
+    this.#latin1 = direct?.latin1Values ?? false
     const life = (this.#life = { closed: false })
     const caller = { ...settings, server: endpoint.name }
     this.#driver = driver
-    this.#caller = new Caller(execute, caller, life)
+    this.#caller = new Caller(execute, caller, life, direct?.dispatch)
     this.#keys = keyRulesOf(settings, driver)
     this.#queues = new Queues({ driver, execute, open, endpoint, keys: this.#keys, caller, life, maxValueLength: settings.maxValueLength })
     this.#casIds = settings.cacheCas ? new CasIds() : undefined
@@ -332,7 +338,8 @@ export class Client extends EventEmitter<ClientEvents> {
   #storing(mode: StoreMode, key: KeyLike, value: unknown, options: CasOptions | undefined): Request<'store'> {
     const wire = this.#key(key)
     const cas = mode === 'cas' ? casId(options?.cas === undefined ? this.#casIds?.get(wire) : options.cas) : undefined
-    const item = this.#values.encode({ value, flags: 0, cas }, mode, options)
+    const text = this.#latin1 ? this.#values.latin1(value, options) : undefined
+    const item = text === undefined ? this.#values.encode({ value, flags: 0, cas }, mode, options) : { value: text as never, flags: 0, cas }
     return { op: 'store', mode, key: wire, item, expires: lifetime(options) }
   }
 

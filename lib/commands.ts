@@ -34,14 +34,20 @@ export interface MetaItem<Value = Buffer> extends Item<Value> {
   readonly size: number
 }
 
+/**
+ * A value on its way to the server: bytes, or, where a driver says that it takes them so, latin1 text, in which a character is a
+ * byte. A short value that is text already need not become bytes first to leave as a part of its turn's text.
+ */
+export type Content = Buffer | string
+
 /** The storage commands that differ only in their condition. */
 export type StoreMode = 'set' | 'add' | 'replace' | 'append' | 'prepend' | 'cas'
 
 /** `exists`: a cas id did not match. `not-found`: a cas on a key that is gone. `not-stored`: any other condition failed. */
 export type StoreStatus = 'stored' | 'not-stored' | 'exists' | 'not-found'
 
-/** Each operation's arguments and its reply. Times to live are in the form that expiry.ts makes of them. */
-export interface Commands {
+/** Each operation's arguments and its reply; `Value` is what a value to be stored is. Times to live are in the form that expiry.ts makes of them. */
+export interface Commands<Value = Buffer> {
   /** One key. `cas`: also ask for the cas id. `touch`: give the item this time to live as well (`gat`). */
   get: { args: { key: Key; cas: boolean; touch?: number | undefined }; reply: Item | undefined }
   /** Many different keys: the reply has one place for each, in the order of the keys, `undefined` for a miss. */
@@ -49,7 +55,7 @@ export interface Commands {
   /** One key, with all that is known about its item. */
   metaGet: { args: { key: Key }; reply: MetaItem | undefined }
   /** `append` and `prepend` leave flags and time to live as they are. `item.cas` belongs to mode `cas` alone. */
-  store: { args: { mode: StoreMode; key: Key; item: Item; expires: number }; reply: StoreStatus }
+  store: { args: { mode: StoreMode; key: Key; item: Item<Value>; expires: number }; reply: StoreStatus }
   delete: { args: { key: Key }; reply: boolean }
   touch: { args: { key: Key; expires: number }; reply: boolean }
   /** `down`: decrement. A missing key gives `undefined`, and is not made. */
@@ -68,7 +74,7 @@ export interface Commands {
 export type Op = keyof Commands
 
 /** What is asked of a driver: the operation and its arguments in one object. */
-export type Request<O extends Op = Op> = { [K in O]: { readonly op: K } & Readonly<Commands[K]['args']> }[O]
+export type Request<O extends Op = Op, Value = Buffer> = { [K in O]: { readonly op: K } & Readonly<Commands<Value>[K]['args']> }[O]
 
 /** What a driver answers. */
 export type Reply<O extends Op = Op> = { [K in O]: Commands[K]['reply'] }[O]

@@ -3,10 +3,10 @@ import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { Alarm } from './alarm.ts'
 import { ByteReader } from './byte-reader.ts'
-import { commandName, type CallOptions, type Op, type Reply, type Request } from './commands.ts'
+import { commandName, type CallOptions, type Op, type Reply } from './commands.ts'
 import { broken, connectedTooLate, overload, unopened } from './connection-faults.ts'
 import type { ConnectionEvents } from './current-connection.ts'
-import { more, type Endpoint, type Exchange, type Protocol } from './driver.ts'
+import { more, type Endpoint, type Exchange, type Fold, type Protocol } from './driver.ts'
 import {
   complete,
   MemcacheClosedError,
@@ -39,8 +39,8 @@ export class Connection<Frame> {
   readonly #protocol: Protocol<Frame>
   readonly #events: ConnectionEvents
   readonly #reader = new ByteReader()
-  readonly #outbox = new Outbox<Frame>()
-  readonly #awaiting = new Fifo<Pending<Frame>>()
+  readonly #outbox = new Outbox()
+  readonly #awaiting = new Fifo<Pending>()
   readonly #alarm = new Alarm((due) => this.#expire(due))
   readonly #connectTimer: NodeJS.Timeout
   readonly #opening: { resolve: () => void; reject: (reason: MemcacheError) => void }[] = []
@@ -82,20 +82,18 @@ export class Connection<Frame> {
     return new Promise((resolve, reject) => this.#opening.push({ resolve, reject }))
   }
 
-  execute<O extends Op>(request: Request<O>, { encode, decode, waits }: Exchange<O, Frame>, call: CallOptions | undefined): Promise<Reply<O>> {
-    return new Promise((resolve, reject) => {
-      // What throws here rejects the promise, before anything of the request is queued.
-      call?.signal?.throwIfAborted() // a layer may have taken its time
-      const opaque = (this.#opaque = (this.#opaque + 1) >>> 0)
-      const bytes = encode(request, opaque)
-      const fold = decode(request, opaque)
-      const timeout = call?.timeout ?? this.#endpoint.timeout + (waits?.(request) ?? 0)
-      const pending: Pending<Frame> = new Pending<Frame, O>(request, bytes, fold, resolve, reject, this.#turn(), timeout)
-      this.#admit(pending)
-      if (call?.signal !== undefined) pending.watch(call.signal, () => this.#abandoned(pending))
-      this.#outbox.push(pending)
-      this.#alarm.setFor(pending.deadline)
-    })
+  /** @throws what refuses the request, before anything of it is queued. */
+  dispatch<O extends Op>(pending: Pending<O>, { encode, decode, waits }: Exchange<O, Frame>, call: CallOptions | undefined): void {
+    const { request } = pending
+    const signal = call?.signal
+    signal?.throwIfAborted() // a layer may have taken its time
+    const opaque = (this.#opaque = (this.#opaque + 1) >>> 0)
+    const timeout = call?.timeout ?? this.#endpoint.timeout + (waits?.(request) ?? 0)
+    pending.begin(encode(request, opaque), decode(request, opaque), this.#turn(), timeout)
+    this.#admit(pending)
+    if (signal !== undefined) pending.watch(signal, () => this.#abandoned(pending))
+    this.#outbox.push(pending)
+    this.#alarm.setFor(pending.deadline)
   }
 
   /** Ends the connection, unless it has ended already: what is pending rejects, the socket is destroyed. */
@@ -141,7 +139,7 @@ export class Connection<Frame> {
     this.#flush()
   }
 
-  #admit({ size }: Pending<Frame>): void {
+  #admit({ size }: Pending): void {
     const refusal = overload(this.#endpoint, this.#awaiting.length + this.#outbox.length, this.#pendingBytes, size)
     if (refusal !== undefined) throw refusal
     this.#pendingBytes += size
@@ -152,7 +150,7 @@ export class Connection<Frame> {
   }
 
   /** Whether a request is still to be written, now that it is its turn: one that is settled is not sent at all. */
-  readonly #leave = (pending: Pending<Frame>): boolean => {
+  readonly #leave = (pending: Pending): boolean => {
     // Its line announces the old length: with less data the next command would be read as the rest of the value.
     if (!pending.intact) pending.reject(new MemcacheValueError('the Buffer has changed its length since it was given'))
     if (pending.settled) this.#pendingBytes -= pending.size
@@ -187,7 +185,7 @@ export class Connection<Frame> {
     if (pending === undefined) throw this.#protocol.unasked(frame)
     let reply: Reply | typeof more
     try {
-      reply = pending.fold(frame)
+      reply = (pending.fold as Fold<Reply, Frame>)(frame)
     } catch (error) {
       if (!(error instanceof MemcacheDriverError)) throw error
       this.#shift(pending)
@@ -200,14 +198,14 @@ export class Connection<Frame> {
     pending.resolve(reply)
   }
 
-  #refuse(pending: Pending<Frame>, refusal: MemcacheDriverError): void {
+  #refuse(pending: Pending, refusal: MemcacheDriverError): void {
     this.#refusal = complete(refusal, { command: commandName(pending.request), server: this.#endpoint.name, sent: true })
     pending.reject(refusal)
     if (!this.#protocol.usableAfter(refusal, pending.request)) this.end(refusal)
   }
 
   /** The head has its whole reply. */
-  #shift(pending: Pending<Frame>): void {
+  #shift(pending: Pending): void {
     this.#awaiting.shift()
     this.#pendingBytes -= pending.size
     const head = this.#awaiting.peek()
@@ -215,7 +213,7 @@ export class Connection<Frame> {
   }
 
   /** Nobody waits for this request any more: if the others have to, its reply gets one more `timeout` to come, and at least its own time. */
-  #abandoned(pending: Pending<Frame>): void {
+  #abandoned(pending: Pending): void {
     if (pending !== this.#awaiting.peek()) return
     this.#grace = Math.max(performance.now() + this.#endpoint.timeout, pending.deadline)
     this.#alarm.setFor(this.#grace)
@@ -240,7 +238,7 @@ export class Connection<Frame> {
   }
 
   /** Rejects what is overdue among these; says when the next of them will be. */
-  #rejectOverdue(queue: Iterable<Pending<Frame>>, now: number, sent: boolean): number {
+  #rejectOverdue(queue: Iterable<Pending>, now: number, sent: boolean): number {
     let next = Infinity
     for (const pending of queue) {
       if (pending.settled) continue
@@ -250,14 +248,14 @@ export class Connection<Frame> {
     return next
   }
 
-  #overdue(pending: Pending<Frame>, sent: boolean): MemcacheTimeoutError {
+  #overdue(pending: Pending, sent: boolean): MemcacheTimeoutError {
     const command = commandName(pending.request)
     const what = sent ? `no reply to "${command}"` : this.open ? `"${command}" could not be sent` : `no connection for "${command}"`
     return new MemcacheTimeoutError(`${what} within ${Math.ceil(pending.timeout)} ms`, { command, server: this.#endpoint.name, sent })
   }
 
   /** What a request is told whose connection ended: an error of its own, since each has a caller of its own. */
-  #lost(pending: Pending<Frame>, reason: MemcacheError, wasOpen: boolean, sent: boolean): MemcacheError {
+  #lost(pending: Pending, reason: MemcacheError, wasOpen: boolean, sent: boolean): MemcacheError {
     const command = commandName(pending.request)
     const context = { command, server: this.#endpoint.name, sent }
     const refusedFirst = reason.cause instanceof MemcacheDriverError // queue servers close after what they refuse

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import type { ByteReader } from './byte-reader.ts'
-import { commandName, type Execute, type Op, type Reply, type Request } from './commands.ts'
+import { commandName, type Content, type Execute, type Op, type Reply, type Request } from './commands.ts'
 import { MemcacheUnsupportedError, type MemcacheDriverError, type MemcacheError } from './errors.ts'
 
 /** The one server that a client talks to, and how: what a driver needs to know of the client's options. */
@@ -57,11 +57,12 @@ export type DriverFactory = (endpoint: Endpoint) => Driver
  */
 export type Bytes = string | readonly (string | Buffer)[]
 
-/** A value up to this length is copied into the text of its turn; a longer one goes to the socket as it is. */
-const SHORT_VALUE = 2048
+/** Bytes: a value up to this length is copied into the text of its turn; a longer one goes to the socket as it is. */
+export const SHORT_VALUE = 2048
 
 /** A request with a value in it, as one piece: without what stands before it, it would be read as requests. */
-export function withValue(before: string, value: Buffer, behind = ''): Bytes {
+export function withValue(before: string, value: Content, behind = ''): Bytes {
+  if (typeof value === 'string') return before + value + behind
   if (value.length > SHORT_VALUE) return behind === '' ? [before, value] : [before, value, behind]
   return before + Buffer.prototype.toString.call(value, 'latin1') + behind // the prototype's: a caller's Buffer may have one of its own
 }
@@ -95,6 +96,8 @@ export interface Protocol<Frame> {
   readonly commands: { readonly [O in Op]?: Exchange<O, Frame> }
   /** The longest key, in bytes, with blanks and control characters in it, that it can say. Default: none. */
   readonly longestBinaryKey?: number
+  /** Whether the value of a `store` may be latin1 text, which `withValue` takes, too. Default: it is a Buffer. */
+  readonly latin1Values?: boolean
   /** Whether kestrel, darner and their like speak it. Default: no. */
   readonly queues?: boolean
   /**

@@ -1,11 +1,12 @@
 /// <reference types="node" preserve="true" />
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import { deflate } from '../serializers/deflate.ts'
 import { json } from '../serializers/json.ts'
 import { lz4 } from '../serializers/lz4.ts'
 import { zstd } from '../serializers/zstd.ts'
-import { compose, type Codec } from './codec.ts'
+import { compose, type Codec, type EncodeOptions } from './codec.ts'
 import { compression, lengthLimit, type Compressor } from './compression.ts'
+import { SHORT_VALUE } from './driver.ts'
 import { MemcacheValueError } from './errors.ts'
 import { flags } from './flags.ts'
 import { ownFormat, serialization, type Format, type Serializer } from './serialization.ts'
@@ -23,6 +24,8 @@ export interface FormatSettings {
 export interface ValueFormat extends Codec<unknown, Buffer> {
   /** The flags of the counters that it makes. */
   readonly counterFlags: number
+  /** The text of a short string that is stored as it is, with flags 0; `undefined`: it has to be encoded. */
+  latin1(value: unknown, options: EncodeOptions | undefined): string | undefined
 }
 
 /** What is read whatever the settings, unless they give its flag to something else. */
@@ -42,7 +45,17 @@ export function valueFormat({ serializer, compressor, minCompressLength, maxValu
   }
   const format = isFormat(serializer) ? serializer : formatOf([serializer].flat(), [compressor ?? lz4].flat())
   const squeeze = compression(format, { minLength: minCompressLength, maxLength })
-  return { ...compose(serialization(format), compose(squeeze, lengthLimit(maxValueLength))), counterFlags: format.counterFlags ?? flags.integer }
+  const longest = isFormat(serializer) ? -1 : Math.min(maxValueLength, SHORT_VALUE)
+  return {
+    ...compose(serialization(format), compose(squeeze, lengthLimit(maxValueLength))),
+    counterFlags: format.counterFlags ?? flags.integer,
+    latin1(value, options) {
+      if (typeof value !== 'string' || value.length > longest) return undefined
+      const least = options?.minCompressLength ?? minCompressLength
+      if (least !== 0 && value.length >= least) return undefined
+      return Buffer.byteLength(value) === value.length ? value : undefined
+    },
+  }
 }
 
 /** Whether it says how all values are stored, not only those that need a serializer. */

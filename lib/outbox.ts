@@ -6,18 +6,18 @@ import type { Pending } from './pending.ts'
 const PIECE = 64 * 1024
 
 /** The requests that are called but not written: they leave in the order of the calls, many in one write. */
-export class Outbox<Frame> {
-  readonly #unsent = new Fifo<Pending<Frame>>()
+export class Outbox {
+  readonly #unsent = new Fifo<Pending>()
 
   get length(): number {
     return this.#unsent.length
   }
 
-  push(pending: Pending<Frame>): void {
+  push(pending: Pending): void {
     this.#unsent.push(pending)
   }
 
-  [Symbol.iterator](): Generator<Pending<Frame>, void, undefined> {
+  [Symbol.iterator](): Generator<Pending, void, undefined> {
     return this.#unsent[Symbol.iterator]()
   }
 
@@ -25,7 +25,7 @@ export class Outbox<Frame> {
    * Writes what waits, as far as the socket has room; the rest can still be taken back. `leave` is told of each request
    * before its bytes go; it says whether they are still wanted.
    */
-  flush(socket: Socket, leave: (pending: Pending<Frame>) => boolean): void {
+  flush(socket: Socket, leave: (pending: Pending) => boolean): void {
     while (this.#unsent.length > 0 && !socket.writableNeedDrain) this.#writePiece(socket, leave)
   }
 
@@ -33,7 +33,7 @@ export class Outbox<Frame> {
    * Lines and short values are gathered in one latin1 string, which Node turns into bytes fastest. A long value goes by
    * reference, corked with the text around it, so that a command and its data leave in one system call.
    */
-  #writePiece(socket: Socket, leave: (pending: Pending<Frame>) => boolean): void {
+  #writePiece(socket: Socket, leave: (pending: Pending) => boolean): void {
     let text = ''
     let corked = false
     let size = 0

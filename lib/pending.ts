@@ -2,44 +2,37 @@ import { onAbort } from './abort-watch.ts'
 import type { Op, Reply, Request } from './commands.ts'
 import type { Bytes, Fold } from './driver.ts'
 
-/** Written as a method, so that a request of one operation can stand in a queue of requests of any. */
-interface Resolve<O extends Op> {
-  resolve(reply: Reply<O>): void
-}
-
 /** A request from its call until its reply: what has to be written, how its reply is read, and whom it is owed to. */
-export class Pending<Frame, O extends Op = Op> {
+export abstract class Pending<O extends Op = Op> {
   readonly request: Request<O>
   /** What has to be written; empty once the socket has it. */
-  bytes: Bytes
+  bytes: Bytes = ''
   /** Its bytes in all, counted against `maxPendingBytes` until the reply is there. */
-  readonly size: number
-  readonly fold: Fold<Reply<O>, Frame>
+  size = 0
+  fold: Fold<Reply<O>, never> = unread
   /** When it has to be settled, in milliseconds of `performance.now()`. */
-  readonly deadline: number
+  deadline = 0
   /** Milliseconds from the call to the deadline. */
-  readonly timeout: number
-  /** The promise is settled. A reply that still comes has its place in the order all the same: it is read and dropped. */
+  timeout = 0
+  /** Its outcome is told. A reply that still comes has its place in the order all the same: it is read and dropped. */
   settled = false
-  readonly #resolve: Resolve<O>['resolve']
-  readonly #reject: (reason: unknown) => void
-  #unwatch: (() => void) | undefined
+  unwatch: (() => void) | undefined = undefined
 
-  constructor(
-    request: Request<O>,
-    bytes: Bytes,
-    fold: Fold<Reply<O>, Frame>,
-    resolve: Resolve<O>['resolve'],
-    reject: (reason: unknown) => void,
-    started: number,
-    timeout: number,
-  ) {
+  constructor(request: Request<O>) {
     this.request = request
+  }
+
+  /** Takes the reply to where it is waited for. */
+  protected abstract answer(reply: Reply<O>): void
+
+  /** Takes what went wrong to where the reply is waited for. */
+  protected abstract fail(reason: unknown): void
+
+  /** It is now a connection's, in a turn that began at `started`. */
+  begin(bytes: Bytes, fold: Fold<Reply<O>, never>, started: number, timeout: number): void {
     this.bytes = bytes
     this.size = byteLength(bytes)
     this.fold = fold
-    this.#resolve = resolve
-    this.#reject = reject
     this.deadline = started + timeout
     this.timeout = timeout
   }
@@ -50,16 +43,16 @@ export class Pending<Frame, O extends Op = Op> {
   }
 
   resolve(reply: Reply<O>): void {
-    if (this.#settle()) this.#resolve(reply)
+    if (this.#settle()) this.answer(reply)
   }
 
   reject(reason: unknown): void {
-    if (this.#settle()) this.#reject(reason)
+    if (this.#settle()) this.fail(reason)
   }
 
   /** Rejects with the signal's reason as soon as it is aborted, and then calls `abandoned`. */
   watch(signal: AbortSignal, abandoned: () => void): void {
-    this.#unwatch = onAbort(signal, () => {
+    this.unwatch = onAbort(signal, () => {
       this.reject(signal.reason)
       abandoned()
     })
@@ -68,9 +61,13 @@ export class Pending<Frame, O extends Op = Op> {
   #settle(): boolean {
     if (this.settled) return false
     this.settled = true
-    this.#unwatch?.()
+    this.unwatch?.()
     return true
   }
+}
+
+function unread(): never {
+  throw new Error('no connection has taken this request')
 }
 
 function byteLength(bytes: Bytes): number {

@@ -3,12 +3,56 @@ import type { Socket } from 'node:net'
 import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
 import { Connection } from './connection.ts'
 import { CurrentConnection } from './current-connection.ts'
-import { unsupported, type Driver, type DriverFactory, type Endpoint, type Protocol } from './driver.ts'
+import { unsupported, type Driver, type DriverFactory, type Endpoint, type Exchange, type Protocol } from './driver.ts'
 import type { MemcacheError } from './errors.ts'
+import { Pending } from './pending.ts'
 
 /** Makes a driver of a protocol: the socket, the pipeline, batching, deadlines and reconnecting come with it. */
 export function wire<Frame>(protocol: Protocol<Frame>): DriverFactory {
-  return (endpoint) => new Wire(protocol, endpoint)
+  return (endpoint) => {
+    const driver = new Wire(protocol, endpoint)
+    directs.set(driver, { dispatch: (pending, call) => driver.dispatch(pending, call), latin1Values: protocol.latin1Values ?? false })
+    return driver
+  }
+}
+
+/** What a client has of a driver of `wire` beyond what all drivers have. */
+export interface Direct {
+  /**
+   * Begins a request, whose outcome its Pending is told: `execute` for who makes the promise himself.
+   * @throws what refuses the request, before anything of it is queued.
+   */
+  readonly dispatch: <O extends Op>(pending: Pending<O>, call: CallOptions | undefined) => void
+  /** See {@link Protocol.latin1Values}. */
+  readonly latin1Values: boolean
+}
+
+/** Of the very drivers that `wire` has made: what somebody has put around one must not be passed by. */
+const directs = new WeakMap<Driver, Direct>()
+
+/** The short way into a driver that `wire` has made. */
+export function directWay(driver: Driver): Direct | undefined {
+  return directs.get(driver)
+}
+
+/** A request whose caller has the promise of its reply. */
+class Execution<O extends Op> extends Pending<O> {
+  readonly #resolve: (reply: Reply<O>) => void
+  readonly #reject: (reason: unknown) => void
+
+  constructor(request: Request<O>, resolve: (reply: Reply<O>) => void, reject: (reason: unknown) => void) {
+    super(request)
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  protected override answer(reply: Reply<O>): void {
+    this.#resolve(reply)
+  }
+
+  protected override fail(reason: unknown): void {
+    this.#reject(reason)
+  }
 }
 
 class Wire<Frame> implements Driver {
@@ -40,12 +84,16 @@ class Wire<Frame> implements Driver {
     return this.#connection.get().whenOpen()
   }
 
-  execute: Execute = <O extends Op>(request: Request<O>, call?: CallOptions): Promise<Reply<O>> => {
-    const exchange = this.#protocol.commands[request.op]
-    if (exchange === undefined) return Promise.reject(unsupported(this.#protocol.name, request))
+  readonly execute: Execute = <O extends Op>(request: Request<O>, call?: CallOptions): Promise<Reply<O>> =>
+    // What throws here rejects the promise.
+    new Promise((resolve, reject) => this.dispatch(new Execution(request, resolve, reject), call))
+
+  dispatch<O extends Op>(pending: Pending<O>, call: CallOptions | undefined): void {
+    const exchange = this.#protocol.commands[pending.request.op]
+    if (exchange === undefined) throw unsupported(this.#protocol.name, pending.request)
     const refusal = this.#connection.refusal()
-    if (refusal !== undefined) return Promise.reject(refusal)
-    return this.#connection.get().execute(request, exchange, call)
+    if (refusal !== undefined) throw refusal
+    this.#connection.get().dispatch(pending, exchange as Exchange<O, Frame>, call)
   }
 
   disconnect(reason: MemcacheError): Promise<void> {

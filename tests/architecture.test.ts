@@ -12,7 +12,7 @@ const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
   ['door', lib('index')],
   [
     'client',
-    [...lib('client', 'caller', 'options', 'call-options', 'arguments', 'bulk', 'counting', 'results', 'cas-ids', 'format'), ...sources('lib/queue')],
+    [...lib('client', 'caller', 'call', 'options', 'call-options', 'arguments', 'bulk', 'counting', 'results', 'cas-ids', 'format'), ...sources('lib/queue')],
   ],
   ['drivers and serializers', [...sources('drivers'), ...sources('serializers')]],
   [
