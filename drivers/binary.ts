@@ -51,9 +51,11 @@ function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
   const { bytes, start, end } = reader
   if (start + size > end) return reader.need(size)
   const keyStart = start + HEADER + (bytes[start + 4] as number)
-  const value = reader.slice(keyStart + bytes.readUInt16BE(start + 2), start + size)
+  const opcode = bytes[start + 1] as number
+  const valueStart = keyStart + bytes.readUInt16BE(start + 2)
+  const value = opcode === GETKQ ? reader.slice(valueStart, start + size) : reader.view(valueStart, start + size) // of one key among many: others come before it is taken
   reader.advance(start + size)
-  return { opcode: bytes[start + 1] as number, status: bytes.readUInt16BE(start + 6), opaque: bytes.readUInt32BE(start + 12), bytes, start, keyStart, value }
+  return { opcode, status: bytes.readUInt16BE(start + 6), opaque: bytes.readUInt32BE(start + 12), bytes, start, keyStart, value }
 }
 
 /** What stands in a request beside its opcode and opaque. */

@@ -73,20 +73,16 @@ export function decimal64(digits: string): bigint | undefined {
 }
 
 /**
- * The data block that a line announced: `length` bytes, then CRLF. Moves the reader behind it; `undefined` while it is
- * not whole. `dataStart` is the index of its first byte.
+ * Where the data block ends that a line announced: `length` bytes, then CRLF. `undefined` while it is not whole. `dataStart` is
+ * the index of its first byte.
  * @throws MemcacheProtocolError when it is longer than `maxLength`, or no CRLF stands behind it.
  */
-export function readData(reader: ByteReader, dataStart: number, length: number, maxLength: number): Buffer | undefined {
+export function dataEnd(reader: ByteReader, dataStart: number, length: number, maxLength: number): number | undefined {
   if (length > maxLength) throw new MemcacheProtocolError(`a reply announces a value of ${length} bytes, ${maxLength} are accepted`)
-  const dataEnd = dataStart + length
-  if (dataEnd + 2 > reader.end) return reader.need(dataEnd + 2 - reader.start)
-  if (reader.bytes[dataEnd] !== CR || reader.bytes[dataEnd + 1] !== LF) {
-    throw new MemcacheProtocolError(`no CRLF stands behind a value of ${length} bytes`)
-  }
-  const data = reader.slice(dataStart, dataEnd)
-  reader.advance(dataEnd + 2)
-  return data
+  const end = dataStart + length
+  if (end + 2 > reader.end) return reader.need(end + 2 - reader.start)
+  if (reader.bytes[end] === CR && reader.bytes[end + 1] === LF) return end
+  throw new MemcacheProtocolError(`no CRLF stands behind a value of ${length} bytes`)
 }
 
 /** More statistics than any server has, one for each slab class included: a reply that goes on is not collected for ever. */

@@ -6,7 +6,7 @@ import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protoc
 import { MemcacheProtocolError, MemcacheServerError, type MemcacheDriverError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, stats, unexpectedFrame, verbosity, version } from './administration.ts'
-import { CR, CRLF, decimal, decimal64, LF, lineEnd, readData, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
+import { CR, CRLF, dataEnd, decimal, decimal64, LF, lineEnd, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
 
 /** The longest key in bytes of which the base64 form has no more than the 250 characters that memcached takes. */
 const LONGEST_BINARY_KEY = 186
@@ -81,8 +81,12 @@ function readReply(reader: ByteReader, status: Status, maxLength: number): MetaF
     reader.advance(at + CRLF.length)
     return frame
   }
-  frame.value = readData(reader, at + CRLF.length, length, maxLength)
-  return frame.value && frame
+  const from = at + CRLF.length
+  const to = dataEnd(reader, from, length, maxLength)
+  if (to === undefined) return undefined
+  frame.value = frame.place < 0 ? reader.view(from, to) : reader.slice(from, to) // of one key among many: others come before it is taken
+  reader.advance(to + CRLF.length)
+  return frame
 }
 
 /** One flag of a reply: a letter, and what follows it up to the next blank. */

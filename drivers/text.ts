@@ -1,12 +1,12 @@
 /// <reference types="node" preserve="true" />
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
 import { commandName, type Content, type Item, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
-import { MemcacheProtocolError } from '../lib/errors.ts'
+import { MemcacheProtocolError, type MemcacheDriverError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, foldWord, stats, unexpectedFrame, verbosity, version } from './administration.ts'
-import { CR, CRLF, decimal, decimal64, LF, lineEnd, readData, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine, usableAfter } from './line.ts'
+import { CR, CRLF, dataEnd, decimal, decimal64, LF, lineEnd, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine, usableAfter } from './line.ts'
 
 /** memcached reads a longer command line only if it comes in one piece. */
 const LONGEST_LINE = 2048
@@ -17,6 +17,8 @@ const LONGEST_LINE = 2048
  */
 interface ValueFrame {
   readonly item: Item
+  /** The reply ends behind it: its END has been read. Only then nothing else is read before the value is taken. */
+  readonly last: boolean
   readonly bytes: Buffer
   readonly keyStart: number
   readonly keyEnd: number
@@ -26,6 +28,7 @@ type Frame = ValueFrame | string
 /** The lines that are recognised in place: no string is made of them. */
 const FREQUENT = ['END', 'STORED', 'NOT_STORED', 'DELETED', 'NOT_FOUND', 'TOUCHED'].map((word) => ({ word, line: word + CRLF }))
 const VALUE = 'VALUE '
+const END = 'END\r\n'
 
 function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
   const { bytes, start } = reader
@@ -58,10 +61,14 @@ function readValue(reader: ByteReader, maxLength: number): ValueFrame | undefine
   if (!separated || flags < 0 || flags > 0xffff_ffff || length < 0 || (withCas && cas === undefined)) {
     throw new MemcacheProtocolError(`this is no VALUE line: ${show(bytes, start, Math.min(lineEnd, end))}`)
   }
-  const value = readData(reader, lineEnd + CRLF.length, length, maxLength)
-  if (value === undefined) return undefined
-  const item = { value, flags, cas }
-  return { item, bytes, keyStart, keyEnd }
+  const from = lineEnd + CRLF.length
+  const to = dataEnd(reader, from, length, maxLength)
+  if (to === undefined) return undefined
+  const next = to + CRLF.length
+  const last = next + END.length <= end && startsWith(bytes, next, END)
+  const value = last ? reader.view(from, to) : reader.slice(from, to)
+  reader.advance(last ? next + END.length : next)
+  return { item: { value, flags, cas }, last, bytes, keyStart, keyEnd }
 }
 
 function startsWith(bytes: Buffer, start: number, text: string): boolean {
@@ -125,7 +132,7 @@ function foldGet(request: Request<'get'>): Fold<Item | undefined, Frame> {
       throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, which was not asked for`)
     }
     item = frame.item
-    return more
+    return frame.last ? item : more
   }
 }
 
@@ -153,19 +160,22 @@ function foldGetMulti(request: Request<'getMulti'>): Fold<readonly (Item | undef
     places ??= new Map(keys.map((each, place) => [each, place]))
     return places.get(key)
   }
+  const endOfLine = (): typeof items | typeof more => {
+    lines -= 1
+    return lines === 0 ? items : more
+  }
   return (frame) => {
     if (typeof frame === 'string') {
       if (frame !== 'END') throw unexpected(frame, commandName(request))
-      lines -= 1
-      return lines === 0 ? items : more
+      return endOfLine()
     }
     const place = placeOf(frame.bytes.toString('latin1', frame.keyStart, frame.keyEnd))
     if (place === undefined || items[place] !== undefined) {
       const key = show(frame.bytes, frame.keyStart, frame.keyEnd)
       throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, ${place === undefined ? 'which was not asked for' : 'a second one'}`)
     }
-    items[place] = frame.item
-    return more
+    items[place] = frame.last ? { ...frame.item, value: Buffer.from(frame.item.value) } : frame.item // another line's reply may come first
+    return frame.last ? endOfLine() : more
   }
 }
 
@@ -191,6 +201,13 @@ const STORED: { readonly [mode in StoreMode]: { readonly [word: string]: StoreSt
   prepend: CONDITIONAL,
   cas: { ...CONDITIONAL, EXISTS: 'exists', NOT_FOUND: 'not-found' },
 }
+/** What twemproxy says in place of a whole reply, in the words of its system, before it answers what it has already read and closes. */
+const TWEMPROXY_FAILURE = /^SERVER_ERROR (Connection refused|Connection timed out|Connection reset by peer|No route to host|Host is unreachable|Network is unreachable)$/
+
+function isFailureOfTwemproxy({ message }: MemcacheDriverError, { op }: Request): boolean {
+  return op === 'getMulti' && TWEMPROXY_FAILURE.test(message)
+}
+
 const DELETED = { DELETED: true, NOT_FOUND: false, END: true } // siberite says END
 const QUEUE_FLUSHED = { END: true }
 const TOUCHED = { TOUCHED: true, NOT_FOUND: false }
@@ -199,6 +216,8 @@ export const textProtocol: Protocol<Frame> = {
   name: 'text',
   latin1Values: true,
   queues: true,
+  // 1.4 to 1.6 are memcached's; kestrel had 1.x below, darner, memcacheq and siberite have others.
+  joinsGets: (version) => /^1\.(?:[4-9]|\d\d)\.\d/.test(version),
   frame: readFrame,
   commands: {
     get: { encode: encodeGet, decode: foldGet, waits: blocksFor },
@@ -214,7 +233,8 @@ export const textProtocol: Protocol<Frame> = {
     verbosity,
   },
   unasked: (frame) => (typeof frame === 'string' ? unaskedLine(frame) : unaskedLine(`VALUE ${show(frame.bytes, frame.keyStart, frame.keyEnd)}`)),
-  usableAfter,
+  usableAfter: (refused, request) => isFailureOfTwemproxy(refused, request) || usableAfter(refused, request),
+  closesAfter: isFailureOfTwemproxy,
 }
 
 /** The driver for memcached's text protocol, which queue servers and proxies speak too. */

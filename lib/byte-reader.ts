@@ -1,6 +1,21 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
 
+/** What Node reads at a time; larger falls out of a processor's cache. */
+const MEMORY = 64 * 1024
+
+let memory: Buffer | undefined
+
+/** The memory that all sockets read into: what is read is parsed at once, and what has to outlive that is copied. */
+export function readMemory(): Buffer {
+  return (memory ??= Buffer.allocUnsafeSlow(MEMORY))
+}
+
+/** The same bytes, where the next read does not overwrite them. */
+export function kept(bytes: Buffer): Buffer {
+  return bytes.buffer === memory?.buffer ? Buffer.from(bytes) : bytes
+}
+
 /**
  * The bytes that a server sent and nobody has read yet, in one piece to parse frames from.
  *
@@ -50,6 +65,11 @@ export class ByteReader {
     this.#gathering = false
     this.#read(this.#rest, this.#rest.length)
     this.#rest = EMPTY
+  }
+
+  /** Some bytes of the frame at `start`, for who reads them before anything else is read: see {@link kept}. */
+  view(from: number, to: number): Buffer {
+    return this.bytes.subarray(from, to)
   }
 
   /**

@@ -302,15 +302,20 @@ export class Client extends EventEmitter<ClientEvents> {
 
   /** One request for all keys; the hits by the keys' names. */
   #many<R>(command: string, keys: Iterable<KeyLike>, options: CallOptions | undefined, cas: boolean, result: Read<Item, R>): Promise<Map<string, R>> {
-    return this.#caller.guard(command, options, async () => {
-      const names = nameKeys(Array.from(list('keys', keys), (key) => [this.#key(key), key]))
-      const wires = [...names.keys()]
-      const items = wires.length === 0 ? [] : await this.#caller.execute({ op: 'getMulti', keys: wires, cas }, options)
+    if (!Array.isArray(keys)) return this.#caller.guard(command, options, () => this.#many(command, [...list('keys', keys)], options, cas, result))
+    if (keys.length === 0) return this.#caller.guard(command, options, async () => new Map())
+    let names: readonly string[]
+    const build = (): Request<'getMulti'> => {
+      const different = nameKeys(keys, this.#keys)
+      names = different.names
+      return { op: 'getMulti', keys: different.wires, cas }
+    }
+    return this.#caller.call(command, options, build, (items, request) => {
       const hits = new Map<string, R>()
-      items.forEach((item, place) => {
-        const key = wires[place] as Key
-        if (item !== undefined) hits.set(names.get(key) as string, result(item, { key }))
-      })
+      for (let place = 0; place < items.length; place += 1) {
+        const item = items[place]
+        if (item !== undefined) hits.set(names[place] as string, result(item, { key: request.keys[place] as Key }))
+      }
       return hits
     })
   }
@@ -324,10 +329,10 @@ export class Client extends EventEmitter<ClientEvents> {
   ): Promise<Map<string, R>> {
     return this.#caller.guard(command, options, async () => {
       const latest = new Map(build().map((pair) => [pair[1].key, pair]))
-      const names = nameKeys(Array.from(latest, ([wire, [key]]) => [wire, key]))
+      const { names } = nameKeys(Array.from(latest.values(), ([key]) => key), this.#keys)
       const requests = Array.from(latest.values(), ([, request]) => request)
       const replies = await this.#caller.all(requests, options)
-      return new Map(Array.from(names.values(), (name, place) => [name, result(replies[place] as Reply<O>)]))
+      return new Map(names.map((name, place) => [name, result(replies[place] as Reply<O>)]))
     })
   }
 
@@ -338,8 +343,7 @@ export class Client extends EventEmitter<ClientEvents> {
   #storing(mode: StoreMode, key: KeyLike, value: unknown, options: CasOptions | undefined): Request<'store'> {
     const wire = this.#key(key)
     const cas = mode === 'cas' ? casId(options?.cas === undefined ? this.#casIds?.get(wire) : options.cas) : undefined
-    const text = this.#latin1 ? this.#values.latin1(value, options) : undefined
-    const item = text === undefined ? this.#values.encode({ value, flags: 0, cas }, mode, options) : { value: text as never, flags: 0, cas }
+    const item = this.#values.item(value, cas, mode, options, this.#latin1) as Item // text, too, for the driver that takes it
     return { op: 'store', mode, key: wire, item, expires: lifetime(options) }
   }
 

@@ -3,7 +3,7 @@ import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { Alarm } from './alarm.ts'
 import { ByteReader } from './byte-reader.ts'
-import { commandName, type CallOptions, type Op, type Reply } from './commands.ts'
+import { commandName, type CallOptions, type Op, type Reply, type Request } from './commands.ts'
 import { broken, connectedTooLate, overload, unopened } from './connection-faults.ts'
 import type { ConnectionEvents } from './current-connection.ts'
 import { more, type Endpoint, type Exchange, type Fold, type Protocol } from './driver.ts'
@@ -19,8 +19,9 @@ import {
   stackless,
 } from './errors.ts'
 import { Fifo } from './fifo.ts'
+import { GetJoiner, Question, type Joining } from './get-joiner.ts'
 import { Outbox } from './outbox.ts'
-import { Pending } from './pending.ts'
+import type { Joint, Pending } from './pending.ts'
 import { openSocket } from './socket.ts'
 
 /**
@@ -40,6 +41,8 @@ export class Connection<Frame> {
   readonly #events: ConnectionEvents
   readonly #reader = new ByteReader()
   readonly #outbox = new Outbox()
+  readonly #joining: Joining
+  readonly #joiner: GetJoiner
   readonly #awaiting = new Fifo<Pending>()
   readonly #alarm = new Alarm((due) => this.#expire(due))
   readonly #connectTimer: NodeJS.Timeout
@@ -51,6 +54,10 @@ export class Connection<Frame> {
   #now = 0
   /** The number of the last request, by which some protocols tell replies apart. */
   #opaque = 0
+  /** The refusal behind which the server closes, when it has answered what it has: nothing more is written. */
+  #closing: MemcacheDriverError | undefined
+  /** A memcached, or its proxy, has refused a joined get: gets that the end of the connection leaves unanswered are asked again. */
+  #splitting = false
   /** Whether a flush at the end of this turn is on its way. */
   #flushing = false
   /** Until when an abandoned request at the head may keep the others waiting for its reply. */
@@ -58,10 +65,12 @@ export class Connection<Frame> {
   /** What the server refused last, in case that is why it closes the connection. */
   #refusal: MemcacheDriverError | undefined
 
-  constructor(endpoint: Endpoint, protocol: Protocol<Frame>, events: ConnectionEvents) {
+  constructor(endpoint: Endpoint, protocol: Protocol<Frame>, events: ConnectionEvents, joining: Joining) {
     this.#endpoint = endpoint
     this.#protocol = protocol
     this.#events = events
+    this.#joining = joining
+    this.#joiner = new GetJoiner(protocol, joining, { nextOpaque: () => this.#nextOpaque(), ask: (question) => this.#ask(question) })
     this.socket = openSocket(endpoint, {
       open: () => this.#open(),
       data: (bytes, length) => this.#receive(bytes, length),
@@ -87,7 +96,7 @@ export class Connection<Frame> {
     const { request } = pending
     const signal = call?.signal
     signal?.throwIfAborted() // a layer may have taken its time
-    const opaque = (this.#opaque = (this.#opaque + 1) >>> 0)
+    const opaque = this.#nextOpaque()
     const timeout = call?.timeout ?? this.#endpoint.timeout + (waits?.(request) ?? 0)
     pending.begin(encode(request, opaque), decode(request, opaque), this.#turn(), timeout)
     this.#admit(pending)
@@ -105,11 +114,21 @@ export class Connection<Frame> {
     this.#alarm.clear()
     this.socket.destroy()
     this.#events.ended(reason, wasOpen)
+    this.#joiner.end()
     for (const { reject } of this.#opening) reject(unopened(reason))
+    const repeats = !(reason instanceof MemcacheClosedError)
+    const again: Pending[] = []
+    const lose = (queue: Iterable<Pending>, sent: boolean): void => {
+      for (const pending of queue) {
+        if (repeats && !pending.settled && (this.#splitting && isRepeatable(pending) || !sent && this.#closing !== undefined)) again.push(pending)
+        else pending.reject(this.#lost(pending, reason, wasOpen, sent))
+      }
+    }
     stackless(() => {
-      for (const pending of this.#awaiting) pending.reject(this.#lost(pending, reason, wasOpen, true))
-      for (const pending of this.#outbox) pending.reject(this.#lost(pending, reason, wasOpen, false))
+      lose(this.#awaiting, true)
+      lose(this.#outbox, false)
     })
+    for (const pending of again) this.#joining.again(pending)
   }
 
   #giveUp(): void {
@@ -139,6 +158,20 @@ export class Connection<Frame> {
     this.#flush()
   }
 
+  #nextOpaque(): number {
+    return (this.#opaque = (this.#opaque + 1) >>> 0)
+  }
+
+  /** A question of our own, which its place among what is pending makes no other than a caller's. */
+  #ask(question: Pending<'version'>): void {
+    const exchange = this.#protocol.commands.version
+    try {
+      if (exchange !== undefined) this.dispatch(question, exchange, undefined)
+    } catch (error) {
+      question.reject(error) // no room
+    }
+  }
+
   #admit({ size }: Pending): void {
     const refusal = overload(this.#endpoint, this.#awaiting.length + this.#outbox.length, this.#pendingBytes, size)
     if (refusal !== undefined) throw refusal
@@ -146,7 +179,7 @@ export class Connection<Frame> {
   }
 
   #flush(): void {
-    if (this.open) this.#outbox.flush(this.socket, this.#leave)
+    if (this.open && this.#closing === undefined) this.#outbox.flush(this.socket, this.#leave, this.#joiner)
   }
 
   /** Whether a request is still to be written, now that it is its turn: one that is settled is not sent at all. */
@@ -183,25 +216,55 @@ export class Connection<Frame> {
   #accept(frame: Frame): void {
     const pending = this.#awaiting.peek()
     if (pending === undefined) throw this.#protocol.unasked(frame)
+    const { joined } = pending
     let reply: Reply | typeof more
     try {
-      reply = (pending.fold as Fold<Reply, Frame>)(frame)
+      reply = ((joined ?? pending).fold as Fold<Reply, Frame>)(frame)
     } catch (error) {
-      if (!(error instanceof MemcacheDriverError)) throw error
-      this.#shift(pending)
-      this.#refuse(pending, error)
-      return
+      if (error instanceof MemcacheDriverError) return joined === undefined ? this.#refuse(pending, error) : this.#split(joined, error)
+      if (!(pending instanceof Question)) throw error
+      this.#shift(pending) // a server that does not answer what it does not know: the frame is for the next
+      pending.reject(error)
+      return this.#accept(frame)
     }
     if (reply === more) return
     this.#refusal = undefined
+    if (joined !== undefined) return this.#deliver(joined, reply as Reply<'getMulti'>)
     this.#shift(pending)
     pending.resolve(reply)
   }
 
+  #deliver(joined: Joint, items: Reply<'getMulti'>): void {
+    for (const member of joined.members) this.#shift(member)
+    joined.members.forEach((member, index) => member.resolve(joined.itemFor(index, items)))
+  }
+
+  /** One key's trouble is not the others': they are asked for again, each alone. */
+  #split(joined: Joint, refusal: MemcacheDriverError): void {
+    this.#refusal = complete(refusal, { server: this.#endpoint.name, sent: true })
+    this.#joiner.refused()
+    this.#splitting = true
+    for (const member of joined.members) {
+      this.#shift(member)
+      member.joined = undefined
+      member.alone = true
+    }
+    this.#goOnAfter(refusal, joined.request)
+    for (const member of joined.members) if (!member.settled) this.#joining.again(member)
+  }
+
   #refuse(pending: Pending, refusal: MemcacheDriverError): void {
+    this.#shift(pending)
     this.#refusal = complete(refusal, { command: commandName(pending.request), server: this.#endpoint.name, sent: true })
     pending.reject(refusal)
-    if (!this.#protocol.usableAfter(refusal, pending.request)) this.end(refusal)
+    this.#goOnAfter(refusal, pending.request)
+  }
+
+  #goOnAfter(refusal: MemcacheDriverError, request: Request): void {
+    if (!this.#protocol.usableAfter(refusal, request)) return this.end(refusal)
+    if (this.#protocol.closesAfter?.(refusal, request) !== true) return
+    this.#closing = refusal
+    if (this.#awaiting.length === 0) this.end(refusal)
   }
 
   /** The head has its whole reply. */
@@ -210,6 +273,7 @@ export class Connection<Frame> {
     this.#pendingBytes -= pending.size
     const head = this.#awaiting.peek()
     if (head?.settled === true) this.#abandoned(head)
+    else if (head === undefined && this.#closing !== undefined) this.end(this.#closing)
   }
 
   /** Nobody waits for this request any more: if the others have to, its reply gets one more `timeout` to come, and at least its own time. */
@@ -272,4 +336,9 @@ export class Connection<Frame> {
       cause: this.#refusal,
     })
   }
+}
+
+/** Whether asking memcached twice does the same as asking once. */
+function isRepeatable({ request }: Pending): boolean {
+  return request.op === 'get' && request.touch === undefined
 }

@@ -20,6 +20,8 @@ export interface Endpoint {
   readonly timeout: number
   readonly disableNagle: boolean
   readonly keepAlive: boolean
+  /** Whether concurrent `get`s may travel as one. */
+  readonly joinGets: boolean
   /** How many requests may be waiting for their reply. */
   readonly maxPending: number
   /** How many bytes these requests may have together. */
@@ -101,6 +103,11 @@ export interface Protocol<Frame> {
   /** Whether kestrel, darner and their like speak it. Default: no. */
   readonly queues?: boolean
   /**
+   * Whether concurrent `get`s may travel as one `getMulti` to a server of this version, one that answers to it with nothing but
+   * the values and does not take them away. Default: to none.
+   */
+  readonly joinsGets?: (version: string) => boolean
+  /**
    * Reads one whole frame, moving the reader behind it, or gives undefined and leaves the reader where it was: more
    * bytes have to come. @throws MemcacheProtocolError for what is outside the grammar, or longer than `maxLength`.
    */
@@ -109,6 +116,8 @@ export interface Protocol<Frame> {
   readonly unasked: (frame: Frame) => MemcacheError
   /** Whether replies can still be told apart after this refusal, so that the connection may go on. */
   readonly usableAfter: (refusal: MemcacheDriverError, request: Request) => boolean
+  /** Whether the server closes after this refusal as soon as it has answered what it has read already. Default: never. */
+  readonly closesAfter?: (refusal: MemcacheDriverError, request: Request) => boolean
 }
 
 /** Another library, or nothing at all, behind the same vocabulary. An operation that is missing is Unsupported. */

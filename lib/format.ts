@@ -5,6 +5,7 @@ import { json } from '../serializers/json.ts'
 import { lz4 } from '../serializers/lz4.ts'
 import { zstd } from '../serializers/zstd.ts'
 import { compose, type Codec, type EncodeOptions } from './codec.ts'
+import type { Content, Item, StoreMode } from './commands.ts'
 import { compression, lengthLimit, type Compressor } from './compression.ts'
 import { SHORT_VALUE } from './driver.ts'
 import { MemcacheValueError } from './errors.ts'
@@ -24,8 +25,11 @@ export interface FormatSettings {
 export interface ValueFormat extends Codec<unknown, Buffer> {
   /** The flags of the counters that it makes. */
   readonly counterFlags: number
-  /** The text of a short string that is stored as it is, with flags 0; `undefined`: it has to be encoded. */
-  latin1(value: unknown, options: EncodeOptions | undefined): string | undefined
+  /**
+   * The item that a value is stored as. `latin1`: for a driver that takes text, which a short string then stays.
+   * @throws MemcacheValueError for a value that cannot be stored so that it comes back the same.
+   */
+  item(value: unknown, cas: bigint | undefined, mode: StoreMode, options: EncodeOptions | undefined, latin1: boolean): Item<Content>
 }
 
 /** What is read whatever the settings, unless they give its flag to something else. */
@@ -45,16 +49,19 @@ export function valueFormat({ serializer, compressor, minCompressLength, maxValu
   }
   const format = isFormat(serializer) ? serializer : formatOf([serializer].flat(), [compressor ?? lz4].flat())
   const squeeze = compression(format, { minLength: minCompressLength, maxLength })
+  const codec = compose(serialization(format), compose(squeeze, lengthLimit(maxValueLength)))
   const longest = isFormat(serializer) ? -1 : Math.min(maxValueLength, SHORT_VALUE)
+  /** Whether this is text that is stored as it is: nothing is to be done to it, and each of its characters is a byte. */
+  const isPlain = (value: unknown, options: EncodeOptions | undefined): value is string => {
+    if (typeof value !== 'string' || value.length > longest) return false
+    const least = options?.minCompressLength ?? minCompressLength
+    return (least === 0 || value.length < least) && Buffer.byteLength(value) === value.length
+  }
   return {
-    ...compose(serialization(format), compose(squeeze, lengthLimit(maxValueLength))),
+    ...codec,
     counterFlags: format.counterFlags ?? flags.integer,
-    latin1(value, options) {
-      if (typeof value !== 'string' || value.length > longest) return undefined
-      const least = options?.minCompressLength ?? minCompressLength
-      if (least !== 0 && value.length >= least) return undefined
-      return Buffer.byteLength(value) === value.length ? value : undefined
-    },
+    item: (value, cas, mode, options, latin1) =>
+      latin1 && isPlain(value, options) ? { value, flags: flags.string, cas } : codec.encode({ value, flags: 0, cas }, mode, options),
   }
 }
 

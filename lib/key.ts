@@ -69,21 +69,33 @@ function keyName(key: KeyLike): string {
   return Buffer.from(text, 'utf8').equals(key) ? text : Buffer.prototype.toString.call(key, 'latin1')
 }
 
+/** Different keys, in the order in which they were given. */
+export interface NamedKeys {
+  readonly wires: readonly Key[]
+  /** What the result of a multi-key command lists each of them under. */
+  readonly names: readonly string[]
+}
+
 /**
- * The names of different keys, by their wire form. @throws MemcacheKeyError where two of them have the same name, as a
- * Buffer of latin1 and a string can: the result could not tell them apart.
+ * The different ones among these keys, in wire form and by name. @throws MemcacheKeyError as {@link wireKey}, and where two of them
+ * have the same name, as a Buffer of latin1 and a string can: the result could not tell them apart.
  */
-export function nameKeys(keys: Iterable<readonly [wire: Key, key: KeyLike]>): Map<Key, string> {
-  const names = new Map<Key, string>()
+export function nameKeys(keys: readonly KeyLike[], rules: KeyRules): NamedKeys {
+  const wires: Key[] = []
+  const names: string[] = []
+  const seen = new Set<Key>()
   let textOnly = true
-  for (const [wire, key] of keys) {
-    names.set(wire, keyName(key))
+  for (const key of keys) {
+    const wire = wireKey(key, rules)
+    if (seen.size === seen.add(wire).size) continue
+    wires.push(wire)
+    names.push(keyName(key))
     textOnly &&= typeof key === 'string'
   }
-  if (!textOnly && new Set(names.values()).size < names.size) {
+  if (!textOnly && new Set(names).size < names.length) {
     throw new MemcacheKeyError('two different keys, one of them a Buffer, have the same name in the result: ask for them apart')
   }
-  return names
+  return { wires, names }
 }
 
 /** A key in a message: escaped, and cut where it is long. */

@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net'
+import type { Bytes } from './driver.ts'
 import { Fifo } from './fifo.ts'
+import type { GetJoiner } from './get-joiner.ts'
 import type { Pending } from './pending.ts'
 
 /** How much is handed to the socket before it is asked whether it has room for more, in bytes. */
@@ -25,40 +27,67 @@ export class Outbox {
    * Writes what waits, as far as the socket has room; the rest can still be taken back. `leave` is told of each request
    * before its bytes go; it says whether they are still wanted.
    */
-  flush(socket: Socket, leave: (pending: Pending) => boolean): void {
-    while (this.#unsent.length > 0 && !socket.writableNeedDrain) this.#writePiece(socket, leave)
+  flush(socket: Socket, leave: (pending: Pending) => boolean, joiner: GetJoiner): void {
+    while (this.#unsent.length > 0 && !socket.writableNeedDrain) this.#writePiece(socket, leave, joiner)
   }
 
-  /**
-   * Lines and short values are gathered in one latin1 string, which Node turns into bytes fastest. A long value goes by
-   * reference, corked with the text around it, so that a command and its data leave in one system call.
-   */
-  #writePiece(socket: Socket, leave: (pending: Pending) => boolean): void {
-    let text = ''
-    let corked = false
-    let size = 0
-    for (let next = this.#unsent.shift(); next !== undefined; next = size < PIECE ? this.#unsent.shift() : undefined) {
+  #writePiece(socket: Socket, leave: (pending: Pending) => boolean, joiner: GetJoiner): void {
+    const piece = new Piece(socket)
+    let run: Pending<'get'>[] = []
+    for (let size = 0; size < PIECE; ) {
+      const next = this.#unsent.shift()
+      if (next === undefined) break
       if (!leave(next)) continue
-      const { bytes } = next
-      next.bytes = ''
       size += next.size
-      if (typeof bytes === 'string') {
-        text += bytes
+      if (run.length > 0 && !joiner.follows(next, run)) {
+        piece.add(joiner.join(run))
+        run = []
+      }
+      if (joiner.takes(next)) run.push(next)
+      else piece.add(next.take())
+    }
+    if (run.length > 0) piece.add(joiner.join(run))
+    piece.write()
+  }
+}
+
+/**
+ * What is handed to a socket at a time. Lines and short values are gathered in one latin1 string, which Node turns into bytes
+ * fastest. A long value goes by reference, corked with the text around it, so that a command and its data leave in one system call.
+ */
+class Piece {
+  readonly #socket: Socket
+  #text = ''
+  #corked = false
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  add(bytes: Bytes): void {
+    if (typeof bytes === 'string') {
+      this.#text += bytes
+      return
+    }
+    for (const part of bytes) {
+      if (typeof part === 'string') {
+        this.#text += part
         continue
       }
-      for (const part of bytes) {
-        if (typeof part === 'string') {
-          text += part
-          continue
-        }
-        if (!corked) socket.cork()
-        corked = true
-        if (text !== '') socket.write(text, 'latin1')
-        text = ''
-        socket.write(part)
-      }
+      if (!this.#corked) this.#socket.cork()
+      this.#corked = true
+      this.#writeText()
+      this.#socket.write(part)
     }
-    if (text !== '') socket.write(text, 'latin1')
-    if (corked) socket.uncork()
+  }
+
+  write(): void {
+    this.#writeText()
+    if (this.#corked) this.#socket.uncork()
+  }
+
+  #writeText(): void {
+    if (this.#text !== '') this.#socket.write(this.#text, 'latin1')
+    this.#text = ''
   }
 }

@@ -1,6 +1,15 @@
 import { onAbort } from './abort-watch.ts'
-import type { Op, Reply, Request } from './commands.ts'
+import type { Item, Op, Reply, Request } from './commands.ts'
 import type { Bytes, Fold } from './driver.ts'
+
+/** One request that answers several. */
+export interface Joint {
+  readonly members: readonly Pending<'get'>[]
+  readonly request: Request<'getMulti'>
+  readonly fold: Fold<Reply<'getMulti'>, never>
+  /** What the member of this index gets of the reply. */
+  itemFor(index: number, items: Reply<'getMulti'>): Item | undefined
+}
 
 /** A request from its call until its reply: what has to be written, how its reply is read, and whom it is owed to. */
 export abstract class Pending<O extends Op = Op> {
@@ -17,6 +26,10 @@ export abstract class Pending<O extends Op = Op> {
   /** Its outcome is told. A reply that still comes has its place in the order all the same: it is read and dropped. */
   settled = false
   unwatch: (() => void) | undefined = undefined
+  /** The request in which it travels together with others. */
+  joined: Joint | undefined = undefined
+  /** It has travelled with others before, in vain. */
+  alone = false
 
   constructor(request: Request<O>) {
     this.request = request
@@ -28,13 +41,21 @@ export abstract class Pending<O extends Op = Op> {
   /** Takes what went wrong to where the reply is waited for. */
   protected abstract fail(reason: unknown): void
 
-  /** It is now a connection's, in a turn that began at `started`. */
+  /** It is now a connection's, in a turn that began at `started`. The deadline of one that was another's before stays. */
   begin(bytes: Bytes, fold: Fold<Reply<O>, never>, started: number, timeout: number): void {
     this.bytes = bytes
     this.size = byteLength(bytes)
     this.fold = fold
+    if (this.deadline > 0) return
     this.deadline = started + timeout
     this.timeout = timeout
+  }
+
+  /** What has to be written, to whoever writes it. */
+  take(): Bytes {
+    const { bytes } = this
+    this.bytes = ''
+    return bytes
   }
 
   /** Whether what has to be written is still as long as it was: the memory of a caller's Buffer can be resized or given away. */

@@ -1,5 +1,6 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
+import { kept } from './byte-reader.ts'
 import { asBuffer, attempt, type Codec } from './codec.ts'
 import type { StoreMode } from './commands.ts'
 import type { Compressor } from './compression.ts'
@@ -38,6 +39,8 @@ export interface Format {
   decode(bytes: Buffer, flags: number): unknown
   /** The flags of a counter that `incr` makes, whose bytes are decimal digits. Default: those of an integer. */
   readonly counterFlags?: number
+  /** Whether nothing that `decode` gives shares memory with the bytes, but for the bytes themselves. Default: it may. */
+  readonly readsAtOnce?: boolean
   /** Whether these flags, without a compressor's, mean anything here: what has others is read as a Buffer, as it is. Default: all do. */
   knows?(flags: number): boolean
 }
@@ -52,7 +55,7 @@ export function serialization(format: Format): Codec<unknown, Buffer> {
       return { value: asBuffer('serializer', encoded?.value), flags: checkFlags(encoded?.flags), cas }
     },
     decode({ value: bytes, flags: itemFlags, cas }) {
-      const value = format.knows?.(itemFlags) === false ? bytes : format.decode(bytes, itemFlags)
+      const value = format.knows?.(itemFlags) === false ? bytes : format.decode(format.readsAtOnce === true ? bytes : kept(bytes), itemFlags)
       return { value: Buffer.isBuffer(value) ? compact(value) : value, flags: itemFlags, cas }
     },
   }
@@ -68,6 +71,7 @@ export function ownFormat(serializers: readonly Serializer[], compressors: reado
   return {
     name: 'ermc',
     compressors,
+    readsAtOnce: true,
     encode(value) {
       const plain = encodePlain(value)
       if (plain !== undefined) return plain
@@ -127,5 +131,5 @@ function checkFlags(itemFlags: unknown): number {
 /** Bytes that may be kept for long: a small value must not hold the whole chunk in memory that it came in. */
 function compact(bytes: Buffer): Buffer {
   const held = bytes.buffer.byteLength
-  return held > Buffer.poolSize && held > 2 * bytes.length ? Buffer.from(bytes) : bytes
+  return held > Buffer.poolSize && held > 2 * bytes.length ? Buffer.from(bytes) : kept(bytes)
 }

@@ -1,6 +1,7 @@
 /// <reference types="node" preserve="true" />
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import { connect, type Socket } from 'node:net'
+import { readMemory } from './byte-reader.ts'
 import type { Endpoint } from './driver.ts'
 
 /** What a socket tells its connection. */
@@ -17,24 +18,18 @@ export interface SocketEvents {
   error(error: Error): void
 }
 
-/**
- * All sockets read into the same memory: what is read is parsed at once, and what has to outlive that is copied.
- * 64 KiB is what Node reads at a time; larger falls out of a processor's cache.
- */
-let memory: Buffer | undefined
-
 /** Begins to connect. Since 'error' has a listener for the socket's whole life, nothing that it does later can throw. */
 export function openSocket(endpoint: Endpoint, events: SocketEvents): Socket {
   const { path, host, port } = endpoint
-  const slab = (memory ??= Buffer.allocUnsafeSlow(64 * 1024))
+  const memory = readMemory()
   const socket = connect({
     ...(path === undefined ? { host, port } : { path }),
     noDelay: endpoint.disableNagle,
     keepAlive: endpoint.keepAlive,
     onread: {
-      buffer: slab,
+      buffer: memory,
       callback: (length) => {
-        events.data(slab, length)
+        events.data(memory, length)
         return true
       },
     },

@@ -1,10 +1,12 @@
 /// <reference types="node" preserve="true" />
 import type { Socket } from 'node:net'
-import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
+import { kept } from './byte-reader.ts'
+import type { CallOptions, Execute, Item, Op, Reply, Request } from './commands.ts'
 import { Connection } from './connection.ts'
 import { CurrentConnection } from './current-connection.ts'
 import { unsupported, type Driver, type DriverFactory, type Endpoint, type Exchange, type Protocol } from './driver.ts'
 import type { MemcacheError } from './errors.ts'
+import type { Joining } from './get-joiner.ts'
 import { Pending } from './pending.ts'
 
 /** Makes a driver of a protocol: the socket, the pipeline, batching, deadlines and reconnecting come with it. */
@@ -47,12 +49,20 @@ class Execution<O extends Op> extends Pending<O> {
   }
 
   protected override answer(reply: Reply<O>): void {
-    this.#resolve(reply)
+    this.#resolve(lasting(this.request, reply))
   }
 
   protected override fail(reason: unknown): void {
     this.#reject(reason)
   }
+}
+
+/** The reply, good for longer than the turn in which its bytes were read: who waits for a promise reads it after that. */
+function lasting<O extends Op>({ op }: Request<O>, reply: Reply<O>): Reply<O> {
+  if ((op !== 'get' && op !== 'metaGet') || reply === undefined) return reply
+  const item = reply as Item
+  const value = kept(item.value)
+  return value === item.value ? reply : ({ ...item, value } as Reply<O>)
 }
 
 class Wire<Frame> implements Driver {
@@ -61,7 +71,17 @@ class Wire<Frame> implements Driver {
 
   constructor(protocol: Protocol<Frame>, endpoint: Endpoint) {
     this.#protocol = protocol
-    this.#connection = new CurrentConnection(endpoint, (events) => new Connection(endpoint, protocol, events))
+    const joining: Joining = {
+      allowed: endpoint.joinGets,
+      again: (pending) => {
+        try {
+          this.dispatch(pending, undefined)
+        } catch (error) {
+          pending.reject(error)
+        }
+      },
+    }
+    this.#connection = new CurrentConnection(endpoint, (events) => new Connection(endpoint, protocol, events, joining))
   }
 
   get connected(): boolean {

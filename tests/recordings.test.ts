@@ -94,7 +94,7 @@ function show(result: unknown): string {
 }
 
 /** Where something is in the reader's bytes, which depends on how these came. */
-const PLACES = new Set(['bytes', 'start', 'keyStart', 'keyEnd'])
+const PLACES = new Set(['bytes', 'start', 'keyStart', 'keyEnd', 'last'])
 
 /** The frames in these pieces, up to the first that is none. */
 function framesOf(protocol: Protocol<unknown>, pieces: Iterable<Buffer>): string[] {
@@ -102,6 +102,7 @@ function framesOf(protocol: Protocol<unknown>, pieces: Iterable<Buffer>): string
   try {
     eachFrame(protocol, pieces, (frame) => {
       found.push(typeof frame === 'string' ? frame : show(Object.fromEntries(Object.entries(frame as object).filter(([name]) => !PLACES.has(name)))))
+      if ((frame as { last?: boolean }).last === true) found.push('END') // read together with the value, if both are there
       return true
     })
   } catch (error) {

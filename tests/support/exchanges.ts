@@ -60,13 +60,21 @@ export function replyIn<O extends Op, Frame>(
       const reply = fold(frame)
       if (reply === more) continue
       if (reader.start !== reader.end) throw new Error(`bytes behind the reply: ${reader.bytes.toString('latin1', reader.start, reader.end)}`)
+      const taken = takenAtOnce(request, reply)
       memory.fill('?')
-      return reply
+      return taken
     }
     reader.keep()
     memory.fill('?')
   }
   return waiting
+}
+
+/** A reply whose value is copied where it is only good until the next read: that of one key. */
+function takenAtOnce<O extends Op>({ op }: Request<O>, reply: Reply<O>): Reply<O> {
+  if ((op !== 'get' && op !== 'metaGet') || reply === undefined) return reply
+  const item = reply as Item
+  return { ...item, value: Buffer.from(item.value) } as Reply<O>
 }
 
 /** What these bytes, latin1 text, mean when nobody has asked for them; `undefined` while they are no whole frame. */
