@@ -1,0 +1,37 @@
+import { build } from 'esbuild'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** Makes what is measured: compiled JavaScript, run by plain Node, as users run it. */
+
+const root = join(import.meta.dirname, '..')
+
+/** Where the compiled programs are. It lies in this package, so that `ermc` is what its package.json says: dist/. */
+export const COMPILED = join(root, '.tap/bench')
+const PROGRAMS = ['worker', 'first-reply', 'embedded-server']
+
+/** Builds the package if dist/ is missing or older than a source, and the programs of the benchmark. */
+export async function compile(): Promise<void> {
+  if (newest(join(root, 'dist')) < Math.max(...['lib', 'drivers', 'serializers'].map((folder) => newest(join(root, folder))))) {
+    execFileSync(process.execPath, ['build.js'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
+  }
+  await build({
+    entryPoints: PROGRAMS.map((name) => join(import.meta.dirname, `${name}.ts`)),
+    outdir: COMPILED,
+    bundle: true,
+    splitting: true,
+    packages: 'external',
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    logLevel: 'warning',
+  })
+}
+
+/** When a file under this folder was last changed; 0 without one. */
+function newest(folder: string): number {
+  if (!existsSync(folder)) return 0
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  return Math.max(0, ...files.map((name) => statSync(join(folder, name)).mtimeMs))
+}

@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+import { compare, type Comparison } from './comparison.ts'
+import { runProgram, type Job, type Measured } from './measurement.ts'
+import type { Options } from './options.ts'
+import { canDo, nameOf, type Plan } from './plan.ts'
+import { Progress } from './progress.ts'
+import type { Report } from './report/report.ts'
+import type { BenchmarkServer } from './server.ts'
+import { startUps } from './start-up.ts'
+import type { Subject } from './subjects.ts'
+
+/** Measures all of a plan, and tells on `stream` how far it is. */
+export async function run(plan: Plan, options: Options, server: BenchmarkServer, command: string, stream: NodeJS.WriteStream): Promise<Report> {
+  const { cells, subjects, rounds, milliseconds, operations } = plan
+  const [cpu] = options.pin ?? []
+  const takers = cells.map(({ scenario }) => subjects.filter((subject) => canDo(subject, scenario)).length)
+  const progress = new Progress(stream, rounds * takers.reduce((sum, count) => sum + count, subjects.length))
+  const comparisons: Comparison[] = []
+  for (const cell of cells) {
+    progress.begin(nameOf(cell))
+    const comparison = await compare(cell, plan, async (subject) => {
+      const job: Job = {
+        host: server.host, port: server.port, subject: subject.name, scenario: cell.scenario.name, inFlight: cell.inFlight, milliseconds,
+        ...(operations === undefined ? {} : { operations }),
+      }
+      const found = await runProgram<Measured>('worker', [JSON.stringify(job)], cpu)
+      progress.tick()
+      return found
+    })
+    comparisons.push(comparison)
+    progress.end()
+  }
+  progress.begin('start')
+  const started = await startUps(subjects, rounds, server, cpu, () => progress.tick())
+  progress.end()
+  progress.clear()
+  return {
+    command,
+    date: new Date().toISOString(),
+    node: process.versions.node,
+    machine: `${cpus().length} × ${cpus()[0]?.model ?? 'an unknown processor'}`,
+    pinned: options.pin?.join(' and '),
+    server: server.name,
+    rounds,
+    subjects: subjects.map((subject) => ({ name: subject.name, version: versionOf(subject), about: subject.about })),
+    comparisons,
+    startUps: started,
+  }
+}
+
+function versionOf({ kind, package: name }: Subject): string {
+  if (kind === 'bare') return ''
+  const folder = kind === 'ermc' ? join(import.meta.dirname, '..') : folderOf(name as string)
+  return (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }).version
+}
+
+/** Where a package is installed: not every one lets its package.json be resolved. */
+function folderOf(name: string): string {
+  const entry = createRequire(import.meta.url).resolve(name)
+  const end = join('node_modules', name)
+  return entry.slice(0, entry.lastIndexOf(end) + end.length)
+}
