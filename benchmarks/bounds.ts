@@ -1,6 +1,4 @@
 import type { Comparison } from './comparison.ts'
-import { nameOf } from './plan.ts'
-import { scenarios, type Scenario } from './scenarios.ts'
 
 /** What must not become dearer unnoticed: `--check` fails beyond these ratios, which are generous, as machines are noisy. */
 
@@ -26,7 +24,7 @@ const bounds: readonly Bound[] = [
 export function beyondBounds(comparisons: readonly Comparison[], check: boolean, atMost: number | undefined): string[] {
   const sentences: string[] = []
   for (const { scenario, inFlight, rows } of comparisons) {
-    const cell = nameOf({ scenario: scenarios.find(({ name }) => name === scenario) as Scenario, inFlight })
+    const cell = `${scenario}@${inFlight}`
     for (const { subject, kind, ratio } of rows) {
       const own = check ? bounds.find((each) => each.subject === subject && each.cell === cell)?.atMost : undefined
       const bound = own ?? (kind === 'ermc' ? atMost : undefined)

@@ -1,16 +1,23 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
 import { beyondBounds } from './bounds.ts'
 import { compile } from './compilation.ts'
+import { allSeries, growthOf, growthSteps, type Growth, type GrowthPlan } from './growth.ts'
 import { HELP, parseOptions, UsageError, type Options } from './options.ts'
 import { updatePage } from './page.ts'
-import { NothingToMeasureError, planOf } from './plan.ts'
+import { NothingToMeasureError, planOf, type Plan } from './plan.ts'
+import { Progress } from './progress.ts'
+import { growthChart, growthMarkdown } from './report/growth.ts'
 import { html } from './report/html.ts'
 import { markdown } from './report/markdown.ts'
 import { failedRows, type Report } from './report/report.ts'
 import { table } from './report/table.ts'
 import { run } from './run.ts'
-import { startBenchmarkServer } from './server.ts'
+import { startBenchmarkServer, type Endpoint } from './server.ts'
 import { installedSubjects } from './subjects.ts'
+
+/** Whose growth is shown, if no others are asked for. */
+const GROWING = ['bare-text', 'text', 'meta', 'binary']
 
 /** `npm run bench`: measures, prints, writes. It ends with 0, with 1 where something failed or is beyond a bound, with 2 for a wrong command line. */
 async function main(args: readonly string[]): Promise<number> {
@@ -24,7 +31,9 @@ async function main(args: readonly string[]): Promise<number> {
   const server = await startBenchmarkServer(options.server, options.pin?.[1])
   try {
     process.stderr.write(`Measuring against ${server.name}\n`)
-    const report = await run(plan, options, server, `npm run bench -- ${args.join(' ')}`, process.stderr)
+    const command = `npm run bench -- ${args.join(' ')}`
+    if (options.growth !== undefined) return await measureGrowth(plan, options, options.growth, server, command)
+    const report = await run(plan, options, server, command, process.stderr)
     write(report, options)
     const beyond = beyondBounds(report.comparisons, options.check, options.atMost)
     for (const sentence of beyond) process.stderr.write(`${sentence}\n`)
@@ -32,6 +41,26 @@ async function main(args: readonly string[]): Promise<number> {
   } finally {
     await server.stop()
   }
+}
+
+/** Its own tables and charts, in place of the comparison. */
+async function measureGrowth({ subjects, rounds, milliseconds }: Plan, options: Options, folder: string, { host, port }: Endpoint, command: string): Promise<number> {
+  const wished = options.wishes.subjects ?? GROWING
+  const plan: GrowthPlan = { subjects: subjects.map(({ name }) => name).filter((name) => wished.includes(name)), rounds, milliseconds, cpu: options.pin?.[0], host, port }
+  const progress = new Progress(process.stderr, growthSteps(plan))
+  const growths: Growth[] = []
+  for (const series of allSeries) growths.push(await growthOf(series, plan, progress))
+  progress.clear()
+
+  mkdirSync(folder, { recursive: true })
+  for (const growth of growths) writeFileSync(join(folder, `${growth.series.file}.svg`), growthChart(growth))
+  if (options.json === '-') process.stdout.write(`${JSON.stringify(growths, null, 2)}\n`)
+  else {
+    if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(growths, null, 2)}\n`)
+    process.stdout.write(growthMarkdown(growths, command))
+  }
+  if (options.update !== undefined) updatePage(options.update, 'growth', growthMarkdown(growths, command, relative(dirname(options.update), folder)))
+  return growths.some(({ curves }) => curves.some(({ failure }) => failure !== undefined)) ? 1 : 0
 }
 
 function write(report: Report, { json, html: page, markdown: asMarkdown, update }: Options): void {

@@ -8,6 +8,8 @@ export interface Job extends Endpoint {
   readonly subject: string
   readonly scenario: string
   readonly inFlight: number
+  /** How many clients share the calls. Default 1. */
+  readonly clients?: number
   /** How long a slice lasts, about, and the warm-up at least. */
   readonly milliseconds: number
   /** How many operations a slice has, instead. */

@@ -15,6 +15,8 @@ export interface Options {
   readonly update: string | undefined
   readonly check: boolean
   readonly atMost: number | undefined
+  /** Where the charts of growth go; without it, no growth is measured. */
+  readonly growth: string | undefined
 }
 
 /** A command line that cannot be understood. */
@@ -44,6 +46,7 @@ socket loops, which are the limit. It starts a memcached of its own.
   --json FILE            write all figures; - prints them, and nothing else
   --html FILE            write a page with charts
   --update PAGE          put the tables between the markers of a Markdown page
+  --growth FOLDER        measure instead how cost grows, and write its charts there
   --check                fail beyond the ratios in benchmarks/bounds.ts
   --at-most RATIO        fail when a driver costs more than so many bare loops
   --help                 print this
@@ -72,6 +75,7 @@ export function parseOptions(args: readonly string[]): Options {
     update: values.update,
     check: values.check,
     atMost: values['at-most'] === undefined ? undefined : positive('--at-most', values['at-most']),
+    growth: values.growth,
   }
 }
 
@@ -84,7 +88,7 @@ function parsed(args: readonly string[]) {
       options: {
         help: flag, quick: flag, full: flag, markdown: flag, check: flag,
         filter: text, subjects: text, 'in-flight': text, rounds: text, operations: text, server: text, pin: text,
-        json: text, html: text, update: text, 'at-most': text,
+        json: text, html: text, update: text, growth: text, 'at-most': text,
       },
     }).values
   } catch (error) {

@@ -41,7 +41,7 @@ function object(index: number): unknown {
 function scenario(name: string, exercise: Exercise, more: Partial<Scenario> = {}): Scenario {
   const size = more.size ?? 100
   const value = more.kind === 'Buffer' ? (index: number) => Buffer.from(text(index, size)) : (index: number) => text(index, size)
-  const keys = size >= 100_000 ? 20 : size >= 10_000 ? 100 : 1000
+  const keys = size >= 100_000 ? 20 : size >= 10_000 ? 100 : 1000 // no more than some megabytes, which the server keeps
   return { name, exercise, kind: 'string', keys, keyLength: KEY_LENGTH, value, size, compress: false, classic: false, inFlight: ALL, ...more }
 }
 
@@ -81,3 +81,12 @@ export const scenarios: readonly Scenario[] = [
   scenario('mix 90/10', 'mix'),
   ...classics(),
 ]
+
+/** One of them; or `get`, `set` or `getMulti of` with any other number, by which growth.ts asks. */
+export function scenarioNamed(name: string): Scenario | undefined {
+  const [, exercise, size, kind] = /^(get|set) (\d+) B( Buffer)?$/.exec(name) ?? []
+  const [, keys] = /^getMulti of (\d+)$/.exec(name) ?? []
+  if (keys !== undefined) return scenario(name, 'getMulti', { keys: Math.max(1000, Number(keys)) })
+  if (size !== undefined) return scenario(name, exercise as 'get' | 'set', { size: Number(size), kind: kind === undefined ? 'string' : 'Buffer' })
+  return scenarios.find((each) => each.name === name)
+}

@@ -1,9 +1,10 @@
 import { createHistogram, PerformanceObserver } from 'node:perf_hooks'
 import { GCProfiler, getHeapStatistics } from 'node:v8'
+import type { Client } from './clients/client.ts'
 import { openers } from './clients/openers.ts'
 import { exercise, type Calls } from './exercises.ts'
 import type { Job, Measured } from './measurement.ts'
-import { scenarios } from './scenarios.ts'
+import { scenarioNamed } from './scenarios.ts'
 
 /**
  * One measurement, in a process of its own: it is told a Job as JSON and prints what it has Measured as JSON. First a warm-up, then three
@@ -77,7 +78,7 @@ async function warmUp(size: number): Promise<number> {
   const began = performance.now()
   let rate = 0
   for (let count = LEAST_OPERATIONS; ; count = Math.min(count * 2, 4096)) {
-    const operations = job.operations === undefined ? Math.max(count, job.inFlight) : Math.min(job.operations, Math.max(count, job.inFlight))
+    const operations = Math.min(Math.max(count, job.inFlight), job.operations ?? Infinity)
     await calls.prepare?.(next, operations)
     const before = performance.now()
     await run(operations)
@@ -90,11 +91,20 @@ async function warmUp(size: number): Promise<number> {
   return rate
 }
 
+/** Many clients as one, each of which gets the next call. */
+function inTurn(clients: readonly Client[]): Client {
+  let turn = 0
+  const next = (): Client => clients[turn++ % clients.length] as Client
+  return { ...clients[0], get: (key) => next().get(key), set: (key, value) => next().set(key, value), close: () => {} }
+}
+
 async function measure(): Promise<Measured> {
-  const scenario = scenarios.find(({ name }) => name === job.scenario)
+  const scenario = scenarioNamed(job.scenario)
   const open = openers[job.subject]
   if (scenario === undefined || open === undefined) throw new Error(`there is no ${job.scenario} or no ${job.subject}`)
-  const client = await open({ ...job, strings: scenario.kind === 'string', compress: scenario.compress })
+  const opening = { ...job, strings: scenario.kind === 'string', compress: scenario.compress }
+  const clients = await Promise.all(Array.from({ length: job.clients ?? 1 }, () => open(opening)))
+  const client = clients.length === 1 ? (clients[0] as Client) : inTurn(clients)
   calls = await exercise(client, scenario, `${process.pid.toString(36)}.`)
   const rate = await warmUp(scenario.size)
   const lasting = (share: number): number => Math.max(LEAST_OPERATIONS, job.inFlight * 2, Math.round((rate * job.milliseconds * share) / 1000))
@@ -112,7 +122,7 @@ async function measure(): Promise<Measured> {
   const { p50, p99 } = await runTimed(few)
   await calls.prepare?.(next, few)
   const garbage = (await garbageOf(() => run(few))) / few
-  await client.close()
+  for (const each of clients) await each.close()
   return { cpu: (user + system) / operations, rate: operations / seconds, p50, p99, garbage }
 }
 

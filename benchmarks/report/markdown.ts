@@ -50,7 +50,7 @@ function startUpGrid(startUps: readonly StartUp[]): string {
 }
 
 /** A table whose columns from `words` on are numbers. */
-function grid(head: readonly string[], rows: readonly (readonly string[])[], words = 1): string {
+export function grid(head: readonly string[], rows: readonly (readonly string[])[], words = 1): string {
   const rule = head.map((_, column) => (column < words ? '---' : '---:'))
   return [head, rule, ...rows].map((row) => `| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`).join('\n')
 }
