@@ -1,15 +1,18 @@
 import { build } from 'esbuild'
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Makes what is measured: compiled JavaScript, run by plain Node, as users run it. */
 
 const root = join(import.meta.dirname, '..')
 
-/** Where the compiled programs are. It lies in this package, so that `ermc` is what its package.json says: dist/. */
-export const COMPILED = join(root, '.tap/bench')
-const PROGRAMS = ['worker', 'first-reply', 'embedded-server']
+/**
+ * Where the compiled programs are, for as long as this process runs. It lies in this package, so that `ermc` is what its package.json
+ * says: dist/.
+ */
+export const COMPILED = join(root, '.tap/bench', String(process.pid))
+const PROGRAMS = ['worker', 'first-reply', 'embedded-server', 'memory-worker']
 
 /** Builds the package if dist/ is missing or older than a source, and the programs of the benchmark. */
 export async function compile(): Promise<void> {
@@ -27,6 +30,7 @@ export async function compile(): Promise<void> {
     target: 'node20',
     logLevel: 'warning',
   })
+  process.once('exit', () => rmSync(COMPILED, { recursive: true, force: true }))
 }
 
 /** When a file under this folder was last changed; 0 without one. */

@@ -74,6 +74,9 @@ function write(report: Report, { json, html: page, markdown: asMarkdown, update 
   if (update !== undefined) updatePage(update, 'benchmark', markdown(report))
 }
 
+// A run that is broken off takes its server and its compiled programs with it, which it does as it exits.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
 try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {

@@ -20,36 +20,38 @@ export interface Options {
 }
 
 /** A command line that cannot be understood. */
-export class UsageError extends Error {}
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
 
 /** What `--help` prints. */
 export const HELP = `npm run bench -- [options]
 
-Compares ermc's drivers with other memcached clients that are installed, and with bare
-socket loops, which are the limit. It starts a memcached of its own.
+Compares ermc's drivers with other memcached clients that are installed, and
+with bare socket loops, which are the limit. It starts a memcached of its own.
 
-  --quick                three scenarios, under a minute
-  --full                 every scenario, at 1, 16, 128 and 1024 in flight
-  --filter REGEX         only scenarios (such as "get 100 B@128") or subjects that fit
-  --subjects A,B         only these: bare-text, bare-joined, bare-meta, bare-binary,
-                         text, meta, binary, ermc-memjs, memjs, memcached,
-                         memcache-client, memcache
-  --in-flight 1,16       how many calls are in flight
-  --rounds N             how often everything is measured
-  --operations N         how many calls a measurement has, in place of a time
+  --quick             three scenarios, under a minute
+  --full              every scenario, at 1, 16, 128 and 1024 in flight
+  --filter REGEX      scenarios (such as "get 100 B@128") or subjects that fit
+  --subjects A,B      of bare-text, bare-joined, bare-meta, bare-binary, text,
+                      meta, binary, ermc-memjs, memjs, memcached,
+                      memcache-client, memcache
+  --in-flight 1,16    how many calls are in flight
+  --rounds N          how often everything is measured
+  --operations N      how many calls a measurement has, in place of a time
 
-  --server HOST:PORT     a memcached that runs already; it is filled with values
-  --server embedded      the server of ermc/testing, in a process of its own
-  --pin CPU[,CPU]        keep client and server on these processors (taskset)
+  --server HOST:PORT  a memcached that runs already; it is filled with values
+  --server embedded   the server of ermc/testing, in a process of its own
+  --pin CPU[,CPU]     keep client and server on these processors (taskset)
 
-  --markdown             print Markdown
-  --json FILE            write all figures; - prints them, and nothing else
-  --html FILE            write a page with charts
-  --update PAGE          put the tables between the markers of a Markdown page
-  --growth FOLDER        measure instead how cost grows, and write its charts there
-  --check                fail beyond the ratios in benchmarks/bounds.ts
-  --at-most RATIO        fail when a driver costs more than so many bare loops
-  --help                 print this
+  --markdown          print Markdown
+  --json FILE         write all figures; - prints them, and nothing else
+  --html FILE         write a page with charts
+  --update PAGE       put the tables between the markers of a Markdown page
+  --growth FOLDER     measure instead how cost grows; its charts go there
+  --check             fail beyond the ratios in benchmarks/bounds.ts
+  --at-most RATIO     fail when a driver costs more than so many bare loops
+  --help              print this
 `
 
 /** @throws UsageError */

@@ -18,6 +18,8 @@ export interface Plan {
   /** Of a slice; see worker.ts. */
   readonly milliseconds: number
   readonly operations: number | undefined
+  /** Of how many gets the memory is looked at; 0: it is not. */
+  readonly burst: number
 }
 
 /** What the command line says of it. */
@@ -31,7 +33,9 @@ export interface Wishes {
 }
 
 /** A wish that nothing fits. */
-export class NothingToMeasureError extends Error {}
+export class NothingToMeasureError extends Error {
+  override readonly name = 'NothingToMeasureError'
+}
 
 /** Without a filter, these scenarios; with one, all that it fits. */
 const chosen: { readonly [extent in Extent]: readonly string[] } = {
@@ -39,10 +43,10 @@ const chosen: { readonly [extent in Extent]: readonly string[] } = {
   usual: ['get 100 B', 'get 1 KB', 'get 10 KB', 'get 100 KB', 'set 100 B', 'set 10 KB', 'set 100 KB', 'get miss', 'getMulti of 100', 'mix 90/10'],
   full: scenarios.map(({ name }) => name),
 }
-const extents: { readonly [extent in Extent]: { readonly inFlight: readonly number[]; readonly rounds: number; readonly milliseconds: number } } = {
-  quick: { inFlight: [128], rounds: 3, milliseconds: 60 },
-  usual: { inFlight: [1, 128], rounds: 5, milliseconds: 200 },
-  full: { inFlight: [1, 16, 128, 1024], rounds: 5, milliseconds: 200 },
+const extents: { readonly [extent in Extent]: { readonly inFlight: readonly number[]; readonly rounds: number; readonly milliseconds: number; readonly burst: number } } = {
+  quick: { inFlight: [128], rounds: 3, milliseconds: 60, burst: 0 },
+  usual: { inFlight: [1, 128], rounds: 5, milliseconds: 200, burst: 100_000 },
+  full: { inFlight: [1, 16, 128, 1024], rounds: 5, milliseconds: 200, burst: 1_000_000 },
 }
 
 /**
@@ -51,7 +55,7 @@ const extents: { readonly [extent in Extent]: { readonly inFlight: readonly numb
  */
 export function planOf(wishes: Wishes, present: readonly Subject[]): Plan {
   const { filter, extent } = wishes
-  const { inFlight, rounds, milliseconds } = extents[extent]
+  const { inFlight, rounds, milliseconds, burst } = extents[extent]
   const all = scenarios.flatMap((scenario) => inFlightOf(scenario, wishes.inFlight, inFlight).map((count) => ({ scenario, inFlight: count })))
   const fitting = filter === undefined ? [] : all.filter((cell) => filter.test(nameOf(cell)))
   const cells = fitting.length > 0 ? fitting : all.filter(({ scenario }) => chosen[extent].includes(scenario.name))
@@ -64,7 +68,7 @@ export function planOf(wishes: Wishes, present: readonly Subject[]): Plan {
   const kept = named.length > 0 ? named : wanted
   const bare = new Set(kept.map((subject) => subject.bare))
   const subjects = present.filter((subject) => kept.includes(subject) || bare.has(subject.name))
-  return { cells, subjects, rounds: wishes.rounds ?? rounds, milliseconds, operations: wishes.operations }
+  return { cells, subjects, rounds: wishes.rounds ?? rounds, milliseconds, operations: wishes.operations, burst: filter === undefined ? burst : 0 }
 }
 
 /** A cell as it is filtered. */

@@ -4,6 +4,7 @@ import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { compare, type Comparison } from './comparison.ts'
 import { runProgram, type Job, type Measured } from './measurement.ts'
+import { memoryOf, type Memory } from './memory.ts'
 import type { Options } from './options.ts'
 import { canDo, nameOf, type Plan } from './plan.ts'
 import { Progress } from './progress.ts'
@@ -14,10 +15,10 @@ import type { Subject } from './subjects.ts'
 
 /** Measures all of a plan, and tells on `stream` how far it is. */
 export async function run(plan: Plan, options: Options, server: BenchmarkServer, command: string, stream: NodeJS.WriteStream): Promise<Report> {
-  const { cells, subjects, rounds, milliseconds, operations } = plan
+  const { cells, subjects, rounds, milliseconds, operations, burst } = plan
   const [cpu] = options.pin ?? []
   const takers = cells.map(({ scenario }) => subjects.filter((subject) => canDo(subject, scenario)).length)
-  const progress = new Progress(stream, rounds * takers.reduce((sum, count) => sum + count, subjects.length))
+  const progress = new Progress(stream, rounds * takers.reduce((sum, count) => sum + count, subjects.length) + (burst > 0 ? subjects.length : 0))
   const comparisons: Comparison[] = []
   for (const cell of cells) {
     progress.begin(nameOf(cell))
@@ -36,6 +37,16 @@ export async function run(plan: Plan, options: Options, server: BenchmarkServer,
   progress.begin('start')
   const started = await startUps(subjects, rounds, server, cpu, () => progress.tick())
   progress.end()
+  const memory: { [subject: string]: Memory } = {}
+  if (burst > 0) {
+    progress.begin('memory')
+    for (const { name } of subjects) {
+      const found = await memoryOf(name, burst, server, cpu)
+      if (!('failure' in found)) memory[name] = found
+      progress.tick()
+    }
+    progress.end()
+  }
   progress.clear()
   return {
     command,
@@ -48,6 +59,7 @@ export async function run(plan: Plan, options: Options, server: BenchmarkServer,
     subjects: subjects.map((subject) => ({ name: subject.name, version: versionOf(subject), about: subject.about })),
     comparisons,
     startUps: started,
+    ...(burst > 0 ? { memory: { gets: burst, of: memory } } : {}),
   }
 }
 

@@ -46,7 +46,9 @@ async function embedded(name: string, cpu: string | undefined): Promise<Benchmar
 function start(command: readonly string[], cpu: string | undefined): ChildProcess {
   const [program = '', ...args] = cpu === undefined ? command : ['taskset', '-c', cpu, ...command]
   const { NODE_OPTIONS: _, ...env } = process.env
-  return spawn(program, args, { env, stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'inherit'] })
+  process.once('exit', () => child.kill('SIGKILL')) // when the run is broken off
+  return child
 }
 
 async function stop(child: ChildProcess): Promise<void> {

@@ -3,13 +3,14 @@ import type { Measured } from '../measurement.ts'
 import type { StartUp } from '../start-up.ts'
 import type { Subject } from '../subjects.ts'
 import { barChart, escaped, type Bar } from './chart.ts'
-import { figure, grouped, ratio, size } from './figures.ts'
+import { figure, grouped, ratio, size, times } from './figures.ts'
 import { circumstances, type Report } from './report.ts'
 import { remarks } from './table.ts'
 
 /** The report as one HTML file that needs nothing else: no script, no network. */
 
 const colours: { readonly [kind in Subject['kind']]: string } = { bare: '#9aa0a6', ermc: '#1a73e8', peer: '#e8710a' }
+const INK = '#5f6368'
 const STYLE = `
   :root { color-scheme: light dark }
   body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -35,6 +36,7 @@ ${notes.length === 0 ? '' : `<h2>To be read first</h2>\n${list(notes)}`}
 <h2>Subjects</h2>
 <table class="words">${row('th', ['subject', 'version', 'how it works; what a get gives'])}${report.subjects.map(({ name, version, about }) => row('td', [name, version, about])).join('')}</table>
 ${startUpSection(report)}
+${memorySection(report)}
 ${report.comparisons.map(comparisonSection).join('\n')}
 </body>
 </html>
@@ -55,14 +57,14 @@ function comparisonSection({ scenario, inFlight, rows, againstPeers }: Compariso
     return row('td', [subject, grouped(rate), figure(cpu), figure(p50), figure(p99), grouped(garbage), ratios === undefined ? '' : ratio(ratios) + (noisy ? ' ~' : '')])
   })
   const [first] = againstPeers
-  const peers = first === undefined ? '' : `<p>× the best peer, ${escaped(first.peer)}: ${againstPeers.map(({ subject, ratio: { median } }) => `${escaped(subject)} ${median.toFixed(2)}`).join(', ')}</p>`
+  const peers = first === undefined ? '' : `<p>× the best peer, ${escaped(first.peer)}: ${againstPeers.map(({ subject, ratio: { median } }) => `${escaped(subject)} ${times(median)}`).join(', ')}</p>`
   return `<h2>${escaped(title)}</h2>
 ${bars.length === 0 ? '' : barChart(`CPU µs for each operation: ${title}`, bars)}
 <table>${row('th', ['', 'operations/s', 'CPU µs', 'p50 µs', 'p99 µs', 'heap B', '× bare (half of them)'])}${body.join('')}</table>
 ${peers}`
 }
 
-function startUpSection({ startUps, subjects: _ }: Report): string {
+function startUpSection({ startUps }: Report): string {
   if (startUps.length === 0) return ''
   const timed = startUps.filter((each): each is Required<StartUp> => each.firstReply !== undefined)
   const bars = timed.map(({ subject, firstReply: { median } }): Bar => ({ label: subject, value: median, shown: `${figure(median)} ms`, colour: INK }))
@@ -74,7 +76,12 @@ ${bars.length === 0 ? '' : barChart('Milliseconds from the start of a process to
 <table>${row('th', ['', 'process start to first reply, ms', 'of it import, ms', 'installed'])}${body.join('')}</table>`
 }
 
-const INK = '#5f6368'
+function memorySection({ memory }: Report): string {
+  if (memory === undefined) return ''
+  const body = Object.entries(memory.of).map(([subject, { grown, kept }]) => row('td', [subject, size(grown), size(kept)]))
+  return `<h2>Memory, after ${grouped(memory.gets)} gets</h2>
+<table>${row('th', ['', 'held more than before', 'held by a kept value of 100 B'])}${body.join('')}</table>`
+}
 
 function row(cell: 'th' | 'td', cells: readonly string[]): string {
   return `<tr>${cells.map((text) => `<${cell}>${escaped(text)}</${cell}>`).join('')}</tr>`

@@ -1,6 +1,6 @@
 import type { Comparison, Row } from '../comparison.ts'
 import type { StartUp } from '../start-up.ts'
-import { figure, grouped, ratio, size } from './figures.ts'
+import { figure, grouped, ratio, size, times } from './figures.ts'
 import { circumstances, type Report } from './report.ts'
 import { remarks } from './table.ts'
 
@@ -15,6 +15,7 @@ export function markdown(report: Report): string {
     circumstances(report).map((line) => `- ${line}.`).join('\n'),
     grid(['subject', 'version', 'how it works; what a `get` gives'], report.subjects.map(({ name, version, about }) => [`\`${name}\``, version || NONE, about]), 3),
     startUpGrid(report.startUps),
+    memoryGrid(report),
     ...report.comparisons.map(comparisonGrid),
     remarks(report).map((line) => `- ${line}.`).join('\n'),
   ]
@@ -26,7 +27,7 @@ function comparisonGrid({ scenario, inFlight, rows, againstPeers }: Comparison):
   const head = ['', 'operations/s', 'CPU µs', 'p50 µs', 'p99 µs', 'heap B', '× bare', ...(first === undefined ? [] : [`× ${first.peer}`])]
   const body = rows.map((row) => {
     const peer = againstPeers.find(({ subject }) => subject === row.subject)
-    return [`\`${row.subject}\``, ...cells(row), ...(first === undefined ? [] : [peer === undefined ? '' : peer.ratio.median.toFixed(2)])]
+    return [`\`${row.subject}\``, ...cells(row), ...(first === undefined ? [] : [peer === undefined ? '' : times(peer.ratio.median)])]
   })
   return `**${scenario}, ${inFlight} in flight**\n\n${grid(head, body)}`
 }
@@ -47,6 +48,12 @@ function startUpGrid(startUps: readonly StartUp[]): string {
     size(installed),
   ])
   return `**Before the first reply**\n\n${grid(['', 'process start to first reply, ms', 'of it import, ms', 'installed'], rows)}`
+}
+
+function memoryGrid({ memory }: Report): string {
+  if (memory === undefined) return ''
+  const rows = Object.entries(memory.of).map(([subject, { grown, kept }]) => [`\`${subject}\``, size(grown), size(kept)])
+  return `**Memory, after ${grouped(memory.gets)} gets**\n\n${grid(['', 'held more than before', 'held by a kept value of 100 B'], rows)}`
 }
 
 /** A table whose columns from `words` on are numbers. */

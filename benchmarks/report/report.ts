@@ -1,4 +1,5 @@
 import type { Comparison } from '../comparison.ts'
+import type { Memory } from '../memory.ts'
 import type { StartUp } from '../start-up.ts'
 
 /** All that a run has found: what `--json` writes, and the tables and charts are made of. */
@@ -17,6 +18,8 @@ export interface Report {
   readonly subjects: readonly { readonly name: string; readonly version: string; readonly about: string }[]
   readonly comparisons: readonly Comparison[]
   readonly startUps: readonly StartUp[]
+  /** After so many gets, by subject; not in a quick run. */
+  readonly memory?: { readonly gets: number; readonly of: { readonly [subject: string]: Memory } }
 }
 
 /** The rows whose ratios lie too far apart, as "scenario@in flight: subject". */

@@ -1,6 +1,6 @@
 import type { Comparison, Row } from '../comparison.ts'
 import type { StartUp } from '../start-up.ts'
-import { figure, grouped, ratio, size } from './figures.ts'
+import { figure, grouped, ratio, size, times } from './figures.ts'
 import { circumstances, failedRows, noisyRows, type Report } from './report.ts'
 
 /** The report as text for a terminal, in lines of at most 80 characters. */
@@ -16,6 +16,7 @@ export function table(report: Report): string {
     wrapped(report.subjects.map(({ name, version, about }) => `${name}${version === '' ? '' : ` ${version}`}: ${about}`)),
     ...report.comparisons.map(comparisonTable),
     startUpTable(report.startUps),
+    memoryTable(report),
     wrapped(remarks(report)),
   ]
   return `${blocks.filter((block) => block !== '').join('\n\n')}\n`
@@ -29,7 +30,7 @@ function comparisonTable(comparison: Comparison): string {
   ]
   const [first] = comparison.againstPeers
   if (first !== undefined) {
-    const ours = comparison.againstPeers.map(({ subject, ratio: { median } }) => `${subject} ${median.toFixed(2)}`)
+    const ours = comparison.againstPeers.map(({ subject, ratio: { median } }) => `${subject} ${times(median)}`)
     lines.push(...wrapped([`  × the best peer, ${first.peer}: ${ours.join(', ')}`]).split('\n'))
   }
   return lines.join('\n')
@@ -55,6 +56,13 @@ function startUpTable(startUps: readonly StartUp[]): string {
     return `${subject.padEnd(24)}${cells.map((cell, column) => cell.padStart([12, 20, 12][column] as number)).join('')}`
   })
   return [head, ...rows].join('\n')
+}
+
+function memoryTable({ memory }: Report): string {
+  if (memory === undefined) return ''
+  const columns = ['held more after', 'held by a kept 100 B']
+  const rows = Object.entries(memory.of).map(([subject, { grown, kept }]) => subject.padEnd(24) + size(grown).padStart(20) + size(kept).padStart(24))
+  return [`${`${grouped(memory.gets)} gets`.padEnd(24)}${columns[0]?.padStart(20)}${columns[1]?.padStart(24)}`, ...rows].join('\n')
 }
 
 /** What the tables cannot be read without. */
