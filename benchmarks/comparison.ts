@@ -1,4 +1,4 @@
-import type { Failure, Measured } from './measurement.ts'
+import type { Failure, Measured, Measuring } from './measurement.ts'
 import { canDo, type Cell, type Plan } from './plan.ts'
 import { isNoisy, median, pairRatios, spreadOf, type Spread } from './statistics.ts'
 import type { Subject } from './subjects.ts'
@@ -31,22 +31,35 @@ export interface Comparison {
   readonly againstPeers: readonly AgainstPeer[]
 }
 
-/** Measures once. */
-export type Measure = (subject: Subject, cell: Cell) => Promise<Measured | Failure>
+/** Starts a subject, and warms it up. */
+export type Start = (subject: Subject, cell: Cell) => Promise<Measuring | Failure>
 
-/** Measures every subject in every round: in turn, to and fro, so that a change of the machine's pace meets them all. */
-export async function compare(cell: Cell, { subjects, rounds }: Plan, measure: Measure): Promise<Comparison> {
-  const taking = subjects.filter((subject) => canDo(subject, cell.scenario))
-  const samples = new Map(taking.map((subject) => [subject.name, [] as Measured[]]))
+/**
+ * Measures every subject in every round: in turn, to and fro, so that a change of the machine's pace meets them all. `tick` is
+ * told of each start and each measurement.
+ */
+export async function compare(cell: Cell, { subjects, rounds }: Plan, start: Start, tick: () => void = () => {}): Promise<Comparison> {
+  const samples = new Map(subjects.map(({ name }) => [name, [] as Measured[]]))
   const failures = new Map<string, string>()
+  const warm: (readonly [name: string, measuring: Measuring])[] = []
+  for (const subject of subjects.filter((each) => canDo(each, cell.scenario))) {
+    const started = await start(subject, cell)
+    if ('failure' in started) failures.set(subject.name, started.failure)
+    else warm.push([subject.name, started])
+    tick()
+  }
   for (let round = 0; round < rounds; round += 1) {
-    for (const subject of round % 2 === 0 ? taking : taking.toReversed()) {
-      if (failures.has(subject.name)) continue
-      const found = await measure(subject, cell)
-      if ('failure' in found) failures.set(subject.name, found.failure)
-      else samples.get(subject.name)?.push(found)
+    for (const [name, measuring] of round % 2 === 0 ? warm : warm.toReversed()) {
+      if (!failures.has(name)) {
+        const found = await measuring.measure()
+        if ('failure' in found) failures.set(name, found.failure)
+        else samples.get(name)?.push(found)
+      }
+      tick()
     }
   }
+  for (const [, measuring] of warm) await measuring.stop()
+
   const cpu = (name: string): number[] => (failures.has(name) ? [] : (samples.get(name) ?? []).map((each) => each.cpu))
   const rows = subjects.map((subject): Row => {
     const { name, kind, bare } = subject

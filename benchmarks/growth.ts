@@ -1,4 +1,4 @@
-import { runProgram, type Job, type Measured } from './measurement.ts'
+import { startMeasuring, type Job } from './measurement.ts'
 import type { Progress } from './progress.ts'
 import type { Endpoint } from './server.ts'
 import { median } from './statistics.ts'
@@ -54,6 +54,7 @@ export const allSeries: readonly Series[] = [
 export interface GrowthPlan extends Endpoint {
   readonly subjects: readonly string[]
   readonly rounds: number
+  readonly warmUp: number
   readonly milliseconds: number
   readonly cpu: string | undefined
 }
@@ -63,20 +64,21 @@ export function growthSteps({ subjects, rounds }: GrowthPlan): number {
   return allSeries.reduce((sum, { steps }) => sum + steps.length * subjects.length * rounds, 0)
 }
 
-/** Measures a series, every subject at every step in every round. */
-export async function growthOf(series: Series, { subjects, rounds, milliseconds, cpu, host, port }: GrowthPlan, progress: Progress): Promise<Growth> {
+/** Measures a series, every subject at every step. */
+export async function growthOf(series: Series, { subjects, rounds, warmUp, milliseconds, cpu, host, port }: GrowthPlan, progress: Progress): Promise<Growth> {
   progress.begin(series.title)
   const samples = new Map(subjects.map((subject) => [subject, series.steps.map(() => [] as number[])]))
   const failures = new Map<string, string>()
-  for (let round = 0; round < rounds; round += 1) {
-    for (const [place, step] of series.steps.entries()) {
-      for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) {
-        const job: Job = { host, port, subject, milliseconds, ...series.job(step) }
-        const found = await runProgram<Measured>('worker', [JSON.stringify(job)], cpu)
-        progress.tick()
+  for (const [place, step] of series.steps.entries()) {
+    for (const subject of subjects) {
+      const started = await startMeasuring({ host, port, subject, warmUp, milliseconds, ...series.job(step) }, cpu)
+      for (let round = 0; round < rounds; round += 1) {
+        const found = 'failure' in started ? started : await started.measure()
         if ('failure' in found) failures.set(subject, `at ${step}: ${found.failure}`)
         else samples.get(subject)?.[place]?.push(found.cpu / series.units(step))
+        progress.tick()
       }
+      if (!('failure' in started)) await started.stop()
     }
   }
   progress.end()

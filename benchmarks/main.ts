@@ -44,9 +44,9 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Its own tables and charts, in place of the comparison. */
-async function measureGrowth({ subjects, rounds, milliseconds }: Plan, options: Options, folder: string, { host, port }: Endpoint, command: string): Promise<number> {
+async function measureGrowth({ subjects, rounds, warmUp, milliseconds }: Plan, options: Options, folder: string, { host, port }: Endpoint, command: string): Promise<number> {
   const wished = options.wishes.subjects ?? GROWING
-  const plan: GrowthPlan = { subjects: subjects.map(({ name }) => name).filter((name) => wished.includes(name)), rounds, milliseconds, cpu: options.pin?.[0], host, port }
+  const plan: GrowthPlan = { subjects: subjects.map(({ name }) => name).filter((name) => wished.includes(name)), rounds, warmUp, milliseconds, cpu: options.pin?.[0], host, port }
   const progress = new Progress(process.stderr, growthSteps(plan))
   const growths: Growth[] = []
   for (const series of allSeries) growths.push(await growthOf(series, plan, progress))

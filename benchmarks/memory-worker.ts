@@ -5,7 +5,7 @@ import type { Memory } from './memory.ts'
 
 /**
  * `memory-worker.js <subject> <host> <port> <gets>`, run with --expose-gc: what memory is held after many gets, and by what is kept of them.
- * Prints a Memory as JSON.
+ * Sends a Memory.
  */
 const [, , subject = '', host = '', port, gets] = process.argv
 const IN_FLIGHT = 1000
@@ -50,5 +50,4 @@ const after = await held()
 const kept: unknown[] = []
 for (let times = 0; times < KEPT; times += 1) kept.push(await burst(ONE_OF))
 const memory: Memory = { grown: after - before, kept: ((await held()) - after) / kept.length }
-console.log(JSON.stringify(memory))
-process.exit()
+process.send?.(memory)

@@ -15,11 +15,14 @@ export interface Plan {
   readonly cells: readonly Cell[]
   readonly subjects: readonly Subject[]
   readonly rounds: number
-  /** Of a slice; see worker.ts. */
+  /** Of a warm-up and of a slice; see worker.ts. */
+  readonly warmUp: number
   readonly milliseconds: number
   readonly operations: number | undefined
   /** Of how many gets the memory is looked at; 0: it is not. */
   readonly burst: number
+  /** How often each is started for the time to the first reply. */
+  readonly starts: number
 }
 
 /** What the command line says of it. */
@@ -43,10 +46,10 @@ const chosen: { readonly [extent in Extent]: readonly string[] } = {
   usual: ['get 100 B', 'get 1 KB', 'get 10 KB', 'get 100 KB', 'set 100 B', 'set 10 KB', 'set 100 KB', 'get miss', 'getMulti of 100', 'mix 90/10'],
   full: scenarios.map(({ name }) => name),
 }
-const extents: { readonly [extent in Extent]: { readonly inFlight: readonly number[]; readonly rounds: number; readonly milliseconds: number; readonly burst: number } } = {
-  quick: { inFlight: [128], rounds: 3, milliseconds: 60, burst: 0 },
-  usual: { inFlight: [1, 128], rounds: 5, milliseconds: 200, burst: 100_000 },
-  full: { inFlight: [1, 16, 128, 1024], rounds: 5, milliseconds: 200, burst: 1_000_000 },
+const extents: { readonly [extent in Extent]: { readonly inFlight: readonly number[]; readonly rounds: number; readonly warmUp: number; readonly milliseconds: number; readonly burst: number; readonly starts: number } } = {
+  quick: { inFlight: [128], rounds: 3, warmUp: 350, milliseconds: 60, burst: 0, starts: 1 },
+  usual: { inFlight: [1, 128], rounds: 5, warmUp: 1000, milliseconds: 200, burst: 100_000, starts: 5 },
+  full: { inFlight: [1, 16, 128, 1024], rounds: 5, warmUp: 1000, milliseconds: 200, burst: 1_000_000, starts: 9 },
 }
 
 /**
@@ -55,7 +58,7 @@ const extents: { readonly [extent in Extent]: { readonly inFlight: readonly numb
  */
 export function planOf(wishes: Wishes, present: readonly Subject[]): Plan {
   const { filter, extent } = wishes
-  const { inFlight, rounds, milliseconds, burst } = extents[extent]
+  const { inFlight, rounds, ...times } = extents[extent]
   const all = scenarios.flatMap((scenario) => inFlightOf(scenario, wishes.inFlight, inFlight).map((count) => ({ scenario, inFlight: count })))
   const fitting = filter === undefined ? [] : all.filter((cell) => filter.test(nameOf(cell)))
   const cells = fitting.length > 0 ? fitting : all.filter(({ scenario }) => chosen[extent].includes(scenario.name))
@@ -68,7 +71,7 @@ export function planOf(wishes: Wishes, present: readonly Subject[]): Plan {
   const kept = named.length > 0 ? named : wanted
   const bare = new Set(kept.map((subject) => subject.bare))
   const subjects = present.filter((subject) => kept.includes(subject) || bare.has(subject.name))
-  return { cells, subjects, rounds: wishes.rounds ?? rounds, milliseconds, operations: wishes.operations, burst: filter === undefined ? burst : 0 }
+  return { cells, subjects, rounds: wishes.rounds ?? rounds, operations: wishes.operations, ...times, burst: filter === undefined ? times.burst : 0 }
 }
 
 /** A cell as it is filtered. */

@@ -3,39 +3,30 @@ import { createRequire } from 'node:module'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { compare, type Comparison } from './comparison.ts'
-import { runProgram, type Job, type Measured } from './measurement.ts'
+import { startMeasuring, type Job } from './measurement.ts'
 import { memoryOf, type Memory } from './memory.ts'
 import type { Options } from './options.ts'
-import { canDo, nameOf, type Plan } from './plan.ts'
+import { canDo, nameOf, type Cell, type Plan } from './plan.ts'
 import { Progress } from './progress.ts'
 import type { Report } from './report/report.ts'
-import type { BenchmarkServer } from './server.ts'
+import type { BenchmarkServer, Endpoint } from './server.ts'
 import { startUps } from './start-up.ts'
 import type { Subject } from './subjects.ts'
 
 /** Measures all of a plan, and tells on `stream` how far it is. */
 export async function run(plan: Plan, options: Options, server: BenchmarkServer, command: string, stream: NodeJS.WriteStream): Promise<Report> {
-  const { cells, subjects, rounds, milliseconds, operations, burst } = plan
+  const { cells, subjects, rounds, burst, starts } = plan
   const [cpu] = options.pin ?? []
-  const takers = cells.map(({ scenario }) => subjects.filter((subject) => canDo(subject, scenario)).length)
-  const progress = new Progress(stream, rounds * takers.reduce((sum, count) => sum + count, subjects.length) + (burst > 0 ? subjects.length : 0))
+  const progress = new Progress(stream, stepsOf(plan))
+  const tick = (): void => progress.tick()
   const comparisons: Comparison[] = []
   for (const cell of cells) {
     progress.begin(nameOf(cell))
-    const comparison = await compare(cell, plan, async (subject) => {
-      const job: Job = {
-        host: server.host, port: server.port, subject: subject.name, scenario: cell.scenario.name, inFlight: cell.inFlight, milliseconds,
-        ...(operations === undefined ? {} : { operations }),
-      }
-      const found = await runProgram<Measured>('worker', [JSON.stringify(job)], cpu)
-      progress.tick()
-      return found
-    })
-    comparisons.push(comparison)
+    comparisons.push(await compare(cell, plan, ({ name }) => startMeasuring(jobOf(name, cell, plan, server), cpu), tick))
     progress.end()
   }
   progress.begin('start')
-  const started = await startUps(subjects, rounds, server, cpu, () => progress.tick())
+  const started = await startUps(subjects, starts, server, cpu, tick)
   progress.end()
   const memory: { [subject: string]: Memory } = {}
   if (burst > 0) {
@@ -43,7 +34,7 @@ export async function run(plan: Plan, options: Options, server: BenchmarkServer,
     for (const { name } of subjects) {
       const found = await memoryOf(name, burst, server, cpu)
       if (!('failure' in found)) memory[name] = found
-      progress.tick()
+      tick()
     }
     progress.end()
   }
@@ -61,6 +52,16 @@ export async function run(plan: Plan, options: Options, server: BenchmarkServer,
     startUps: started,
     ...(burst > 0 ? { memory: { gets: burst, of: memory } } : {}),
   }
+}
+
+/** Starts, measurements, and what comes behind them. */
+function stepsOf({ cells, subjects, rounds, burst, starts }: Plan): number {
+  const taking = cells.reduce((sum, { scenario }) => sum + subjects.filter((subject) => canDo(subject, scenario)).length, 0)
+  return taking * (rounds + 1) + subjects.length * (starts + (burst > 0 ? 1 : 0))
+}
+
+function jobOf(subject: string, { scenario, inFlight }: Cell, { warmUp, milliseconds, operations }: Plan, { host, port }: Endpoint): Job {
+  return { host, port, subject, scenario: scenario.name, inFlight, warmUp, milliseconds, ...(operations === undefined ? {} : { operations }) }
 }
 
 function versionOf({ kind, package: name }: Subject): string {

@@ -7,8 +7,9 @@ import type { Job, Measured } from './measurement.ts'
 import { scenarioNamed } from './scenarios.ts'
 
 /**
- * One measurement, in a process of its own: it is told a Job as JSON and prints what it has Measured as JSON. First a warm-up, then three
- * slices: processor time and rate, with nothing around the calls; then latencies; then garbage. So none of them pays for another.
+ * A subject in a process of its own. It is told a Job as JSON, warms up and says so; then it measures whenever it is told to, and sends what it
+ * has Measured: one slice for processor time and rate, with nothing around the calls, then one for latencies, then one for garbage, so
+ * that none of them pays for another.
  */
 
 /** Of so many replies one is verified. */
@@ -16,13 +17,38 @@ const SAMPLE = 64
 /** Where values are large, a process is warm when it has had a full collection; until then it looks far cheaper than it is. */
 const LARGE = 10_000
 const FULL_COLLECTION = 4
-/** How much longer the warm-up waits for that. */
-const PATIENCE = 5
+/** The warm-up takes at most so many times longer by the clock, or for that collection, than the processor time that it should. */
+const PATIENCE = 4
 const LEAST_OPERATIONS = 50
+/** The slices for latencies and garbage are so much shorter. */
+const SHORT = 0.3
+/** Libraries that close a connection on which nothing happens are kept busy meanwhile, once in so many milliseconds. */
+const IDLE = 1000
 
-let calls: Calls
-let next = 0
 const job = JSON.parse(process.argv[2] as string) as Job
+const scenario = scenarioNamed(job.scenario)
+const open = openers[job.subject]
+if (scenario === undefined || open === undefined) throw new Error(`there is no ${job.scenario} or no ${job.subject}`)
+
+let next = 0
+const opening = { ...job, strings: scenario.kind === 'string', compress: scenario.compress }
+const clients = await Promise.all(Array.from({ length: job.clients ?? 1 }, () => open(opening)))
+const calls: Calls = await exercise(clients.length === 1 ? (clients[0] as Client) : inTurn(clients), scenario, `${process.pid.toString(36)}.`)
+const rate = await warmUp(scenario.size)
+let idle = setInterval(keepBusy, IDLE)
+process.on('message', () => void measure().then((measured) => process.send?.(measured)))
+process.send?.('warm')
+
+/** Many clients as one, each of which gets the next call. */
+function inTurn(all: readonly Client[]): Client {
+  let turn = 0
+  const following = (): Client => all[turn++ % all.length] as Client
+  return { ...all[0], get: (key) => following().get(key), set: (key, value) => following().set(key, value), close: () => {} }
+}
+
+function keepBusy(): void {
+  for (const client of clients) void client.get('nothing')
+}
 
 /** Makes so many calls, `inFlight` of them at once. */
 async function run(count: number): Promise<void> {
@@ -38,7 +64,7 @@ async function run(count: number): Promise<void> {
   await Promise.all(Array.from({ length: Math.min(job.inFlight, count) }, caller))
 }
 
-/** As `run`, timing each call; gives the histogram of nanoseconds. */
+/** As `run`, timing each call; gives microseconds. */
 async function runTimed(count: number): Promise<{ p50: number; p99: number }> {
   const end = next + count
   const latencies = createHistogram()
@@ -68,6 +94,12 @@ async function garbageOf(work: () => Promise<void>): Promise<number> {
   return allocated + top - floor
 }
 
+/** Processor time of this process up to now, in microseconds. */
+function processorTime(): number {
+  const { user, system } = process.cpuUsage()
+  return user + system
+}
+
 /** Runs until the code and the heap are as they will stay; gives operations a second. */
 async function warmUp(size: number): Promise<number> {
   let collected = size < LARGE
@@ -75,56 +107,37 @@ async function warmUp(size: number): Promise<number> {
     if (list.getEntries().some((entry) => (entry as { detail?: { kind?: number } }).detail?.kind === FULL_COLLECTION)) collected = true
   })
   observer.observe({ entryTypes: ['gc'] })
-  const began = performance.now()
-  let rate = 0
+  const [began, spent] = [performance.now(), processorTime()]
   for (let count = LEAST_OPERATIONS; ; count = Math.min(count * 2, 4096)) {
-    const operations = Math.min(Math.max(count, job.inFlight), job.operations ?? Infinity)
+    const operations = job.operations ?? Math.max(count, job.inFlight)
     await calls.prepare?.(next, operations)
     const before = performance.now()
     await run(operations)
     const now = performance.now()
-    rate = operations / ((now - before) / 1000)
-    const elapsed = now - began
-    if (elapsed >= job.milliseconds * (collected ? 1 : PATIENCE)) break
+    const warm = collected && (processorTime() - spent) / 1000 >= job.warmUp
+    if (!warm && now - began < job.warmUp * PATIENCE && job.operations === undefined) continue
+    observer.disconnect()
+    return operations / ((now - before) / 1000)
   }
-  observer.disconnect()
-  return rate
-}
-
-/** Many clients as one, each of which gets the next call. */
-function inTurn(clients: readonly Client[]): Client {
-  let turn = 0
-  const next = (): Client => clients[turn++ % clients.length] as Client
-  return { ...clients[0], get: (key) => next().get(key), set: (key, value) => next().set(key, value), close: () => {} }
 }
 
 async function measure(): Promise<Measured> {
-  const scenario = scenarioNamed(job.scenario)
-  const open = openers[job.subject]
-  if (scenario === undefined || open === undefined) throw new Error(`there is no ${job.scenario} or no ${job.subject}`)
-  const opening = { ...job, strings: scenario.kind === 'string', compress: scenario.compress }
-  const clients = await Promise.all(Array.from({ length: job.clients ?? 1 }, () => open(opening)))
-  const client = clients.length === 1 ? (clients[0] as Client) : inTurn(clients)
-  calls = await exercise(client, scenario, `${process.pid.toString(36)}.`)
-  const rate = await warmUp(scenario.size)
+  clearInterval(idle)
   const lasting = (share: number): number => Math.max(LEAST_OPERATIONS, job.inFlight * 2, Math.round((rate * job.milliseconds * share) / 1000))
   const operations = job.operations ?? lasting(1)
-  const few = job.operations ?? lasting(0.3)
+  const few = job.operations ?? lasting(SHORT)
 
   await calls.prepare?.(next, operations)
   const began = performance.now()
-  const before = process.cpuUsage()
+  const spent = processorTime()
   await run(operations)
-  const { user, system } = process.cpuUsage(before)
+  const cpu = (processorTime() - spent) / operations
   const seconds = (performance.now() - began) / 1000
 
   await calls.prepare?.(next, few)
   const { p50, p99 } = await runTimed(few)
   await calls.prepare?.(next, few)
   const garbage = (await garbageOf(() => run(few))) / few
-  for (const each of clients) await each.close()
-  return { cpu: (user + system) / operations, rate: operations / seconds, p50, p99, garbage }
+  idle = setInterval(keepBusy, IDLE)
+  return { cpu, rate: operations / seconds, p50, p99, garbage }
 }
-
-console.log(JSON.stringify(await measure()))
-process.exit() // what a library keeps open is no concern of a measurement

@@ -7,7 +7,7 @@ import { beyondBounds } from '../benchmarks/bounds.ts'
 import { compare, type Comparison } from '../benchmarks/comparison.ts'
 import { compile } from '../benchmarks/compilation.ts'
 import { allSeries, growthRemarks } from '../benchmarks/growth.ts'
-import { runProgram, type Job, type Measured } from '../benchmarks/measurement.ts'
+import { startMeasuring, type Failure, type Measured } from '../benchmarks/measurement.ts'
 import { memoryOf, type Memory } from '../benchmarks/memory.ts'
 import { parseOptions, UsageError } from '../benchmarks/options.ts'
 import { updatePage } from '../benchmarks/page.ts'
@@ -29,18 +29,24 @@ const measured = (cpu: number): Measured => ({ cpu, rate: 1e6 / cpu, p50: cpu * 
 const subject = (name: string) => subjects.find((each) => each.name === name) as (typeof subjects)[number]
 const cell = { scenario: scenarioNamed('get 100 B') as (typeof scenarios)[number], inFlight: 128 }
 
-/** A plan of these subjects, with the rounds that their costs say. */
+/** A plan of these subjects. */
 function planned(names: readonly string[], rounds: number): Plan {
-  return { cells: [cell], subjects: names.map(subject), rounds, milliseconds: 1, operations: undefined, burst: 0 }
+  return { cells: [cell], subjects: names.map(subject), rounds, warmUp: 1, milliseconds: 1, operations: undefined, burst: 0, starts: 1 }
 }
 
 /** What comes of costs that are told, one for each round. */
 async function comparisonOf(costs: { readonly [name: string]: readonly (number | string)[] }, asked: string[] = []): Promise<Comparison> {
-  const left = new Map(Object.entries(costs).map(([name, list]) => [name, [...list]]))
-  return compare(cell, planned(Object.keys(costs), Math.max(...Object.values(costs).map((list) => list.length))), async ({ name }) => {
-    asked.push(name)
-    const cost = left.get(name)?.shift() as number | string
-    return typeof cost === 'string' ? { failure: cost } : measured(cost)
+  const rounds = Math.max(...Object.values(costs).map((list) => list.length))
+  return compare(cell, planned(Object.keys(costs), rounds), async ({ name }) => {
+    const left = [...(costs[name] ?? [])]
+    return {
+      async measure() {
+        asked.push(name)
+        const cost = left.shift() as number | string
+        return typeof cost === 'string' ? { failure: cost } : measured(cost)
+      },
+      stop: async () => void asked.push(`${name}.`),
+    }
   })
 }
 
@@ -69,7 +75,7 @@ t.test('statistics', async (t) => {
 t.test('a comparison is of pairs of the same round', async (t) => {
   const asked: string[] = []
   const { rows, againstPeers } = await comparisonOf({ 'bare-text': [1, 2, 4], text: [2, 4, 8.4], memcached: [10, 20, 40], memcache: [9, 30, 50] }, asked)
-  t.equal(asked.join(' '), 'bare-text text memcached memcache memcache memcached text bare-text bare-text text memcached memcache', 'to and fro')
+  t.equal(asked.join(' '), 'bare-text text memcached memcache memcache memcached text bare-text bare-text text memcached memcache bare-text. text. memcached. memcache.', 'to and fro')
   const [bare, text] = rows
   t.equal(bare?.ratio, undefined, 'it is what the others are compared with')
   t.equal(text?.ratio?.median, 2, 'although the machine became four times slower')
@@ -87,8 +93,12 @@ t.test('a comparison is of pairs of the same round', async (t) => {
 t.test('what a subject cannot do is not asked of it', async (t) => {
   const asked: string[] = []
   const many = { scenario: scenarioNamed('getMulti of 100') as (typeof scenarios)[number], inFlight: 1 }
-  const { rows } = await compare(many, planned(['bare-binary', 'memjs'], 1), async ({ name }) => (asked.push(name), measured(1)))
+  const { rows } = await compare(many, planned(['bare-binary', 'memjs'], 1), async ({ name }) => {
+    asked.push(name)
+    return { failure: 'it does not start' }
+  })
   t.same(asked, ['bare-binary'])
+  t.match(rows[0], { subject: 'bare-binary', failure: 'it does not start' })
   t.match(rows[1], { subject: 'memjs', figures: undefined, failure: undefined })
   t.match(table(reportOf([{ scenario: 'getMulti of 100', inFlight: 1, rows, againstPeers: [] }])), /^memjs +–/m)
 })
@@ -223,14 +233,21 @@ t.test('the bare loops give what is stored, in one piece and in many', { timeout
   await using server = await startServer()
   for (const name of ['bare-joined', 'bare-meta', 'bare-binary']) {
     for (const scenario of ['get 100 KB', 'get miss', 'getMulti of 100']) {
-      const job: Job = { host: '127.0.0.1', port: server.port, subject: name, scenario, inFlight: 16, milliseconds: 1, operations: 64 }
-      t.match(await runProgram<Measured>('worker', [JSON.stringify(job)], undefined), { cpu: Number }, `${scenario}: ${name}`)
+      t.match(await measure(server.port, name, scenario, 16), { cpu: Number }, `${scenario}: ${name}`)
     }
   }
   server.garble('END\r\n')
-  const wrong: Job = { host: '127.0.0.1', port: server.port, subject: 'bare-text', scenario: 'set 100 B', inFlight: 1, milliseconds: 1, operations: 50 }
-  t.match(await runProgram('worker', [JSON.stringify(wrong)], undefined), { failure: /a wrong reply/ }, 'a wrong reply is a failure')
+  t.match(await measure(server.port, 'bare-text', 'set 100 B', 1), { failure: /a wrong reply/ }, 'a wrong reply is a failure')
 })
+
+/** What a worker finds with a few operations. */
+async function measure(port: number, name: string, scenario: string, inFlight: number): Promise<Measured | Failure> {
+  const started = await startMeasuring({ host: '127.0.0.1', port, subject: name, scenario, inFlight, warmUp: 1, milliseconds: 1, operations: 64 }, undefined)
+  if ('failure' in started) return started
+  const found = await started.measure()
+  await started.stop()
+  return found
+}
 
 t.test('memory', { timeout: 120_000 }, async (t) => {
   await compile()

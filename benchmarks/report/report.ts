@@ -39,6 +39,6 @@ export function circumstances({ date, node, machine, pinned, server, rounds }: R
   return [
     `${date.slice(0, 10)}, Node ${node}, ${machine}${pinned === undefined ? '' : `; client and server pinned to processor ${pinned}`}`,
     `Server: ${server}`,
-    `Medians of ${rounds} rounds, each in a process of its own; ratios are of pairs of a round, with their middle half`,
+    `Medians of ${rounds} rounds, each subject in a process of its own; ratios are medians of the pairs of a round, with their middle half`,
   ]
 }
