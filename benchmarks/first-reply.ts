@@ -6,6 +6,7 @@ import { openers } from './clients/openers.ts'
  */
 const [, , subject = '', host = '', port] = process.argv
 const open = openers[subject]
+process.once('disconnect', () => process.exit()) // the benchmark was broken off
 if (open === undefined) throw new Error(`there is no ${subject}`)
 const began = performance.now()
 const client = await open({ host, port: Number(port), strings: true, compress: false })

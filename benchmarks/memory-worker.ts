@@ -14,6 +14,7 @@ const [KEPT, ONE_OF] = [50, 1000]
 
 const collect = (globalThis as { gc?: () => void }).gc as () => void
 const open = openers[subject]
+process.once('disconnect', () => process.exit()) // the benchmark was broken off
 if (open === undefined) throw new Error(`there is no ${subject}`)
 const client = await open({ host, port: Number(port), strings: false, compress: false })
 const read = client.readValue ?? ((reply) => reply)

@@ -36,6 +36,7 @@ const clients = await Promise.all(Array.from({ length: job.clients ?? 1 }, () =>
 const calls: Calls = await exercise(clients.length === 1 ? (clients[0] as Client) : inTurn(clients), scenario, `${process.pid.toString(36)}.`)
 const rate = await warmUp(scenario.size)
 let idle = setInterval(keepBusy, IDLE)
+process.once('disconnect', () => process.exit()) // the benchmark was broken off
 process.on('message', () => void measure().then((measured) => process.send?.(measured)))
 process.send?.('warm')
 

@@ -60,7 +60,7 @@ function comparisonSection({ scenario, inFlight, rows, againstPeers }: Compariso
   const peers = first === undefined ? '' : `<p>× the best peer, ${escaped(first.peer)}: ${againstPeers.map(({ subject, ratio: { median } }) => `${escaped(subject)} ${times(median)}`).join(', ')}</p>`
   return `<h2>${escaped(title)}</h2>
 ${bars.length === 0 ? '' : barChart(`CPU µs for each operation: ${title}`, bars)}
-<table>${row('th', ['', 'operations/s', 'CPU µs', 'p50 µs', 'p99 µs', 'heap B', '× bare (half of them)'])}${body.join('')}</table>
+<table>${row('th', ['', 'operations/s', 'CPU µs', 'p50 µs', 'p99 µs', 'heap B', '× bare (middle half)'])}${body.join('')}</table>
 ${peers}`
 }
 

@@ -25,7 +25,7 @@ export function table(report: Report): string {
 function comparisonTable(comparison: Comparison): string {
   const lines = [
     `${comparison.scenario}, ${comparison.inFlight} in flight`,
-    line('', ['ops/s', 'CPU µs', 'p50 µs', 'p99 µs', 'heap B'], '× bare (half of them)'),
+    line('', ['ops/s', 'CPU µs', 'p50 µs', 'p99 µs', 'heap B'], '× bare (middle half)'),
     ...comparison.rows.map(rowLine),
   ]
   const [first] = comparison.againstPeers

@@ -117,8 +117,8 @@ export class BareWire {
   }
 
   #flush(): void {
-    this.#scheduled = false
     this.#beforeWrite()
+    this.#scheduled = false
     const text = this.#text
     this.#text = ''
     if (this.#parts.length === 0) {
