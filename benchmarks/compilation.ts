@@ -1,4 +1,4 @@
-import { build } from 'esbuild'
+import { build, stop } from 'esbuild'
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -30,6 +30,7 @@ export async function compile(): Promise<void> {
     target: 'node20',
     logLevel: 'warning',
   })
+  await stop() // its own process, which would stay
   process.once('exit', () => rmSync(COMPILED, { recursive: true, force: true }))
 }
 

@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path'
 import { beyondBounds } from './bounds.ts'
 import { compile } from './compilation.ts'
 import { allSeries, growthOf, growthSteps, type Growth, type GrowthPlan } from './growth.ts'
-import { HELP, parseOptions, UsageError, type Options } from './options.ts'
+import { HELP, measuringCommand, parseOptions, UsageError, type Options } from './options.ts'
 import { updatePage } from './page.ts'
 import { NothingToMeasureError, planOf, type Plan } from './plan.ts'
 import { Progress } from './progress.ts'
@@ -31,7 +31,7 @@ async function main(args: readonly string[]): Promise<number> {
   const server = await startBenchmarkServer(options.server, options.pin?.[1])
   try {
     process.stderr.write(`Measuring against ${server.name}\n`)
-    const command = `npm run bench -- ${args.join(' ')}`
+    const command = measuringCommand(args)
     if (options.growth !== undefined) return await measureGrowth(plan, options, options.growth, server, command)
     const report = await run(plan, options, server, command, process.stderr)
     write(report, options)

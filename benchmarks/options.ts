@@ -81,6 +81,23 @@ export function parseOptions(args: readonly string[]): Options {
   }
 }
 
+/** Flags that say where the figures go, and not what they are. */
+const FILES = ['--json', '--html', '--update']
+const OUTPUT = [...FILES, '--markdown']
+
+/** The command that measures the same, as it is typed. */
+export function measuringCommand(args: readonly string[]): string {
+  const words = ['npm', 'run', 'bench']
+  for (const [place, arg] of args.entries()) {
+    const isOutput = OUTPUT.some((flag) => arg === flag || arg.startsWith(`${flag}=`))
+    const isOutputValue = FILES.includes(args[place - 1] ?? '')
+    if (isOutput || isOutputValue) continue
+    if (words.length === 3) words.push('--')
+    words.push(/^[\w./:,@=-]+$/.test(arg) ? arg : `'${arg}'`)
+  }
+  return words.join(' ')
+}
+
 function parsed(args: readonly string[]) {
   const flag = { type: 'boolean', default: false } as const
   const text = { type: 'string' } as const

@@ -9,7 +9,7 @@ import { compile } from '../benchmarks/compilation.ts'
 import { allSeries, growthRemarks } from '../benchmarks/growth.ts'
 import { startMeasuring, type Failure, type Measured } from '../benchmarks/measurement.ts'
 import { memoryOf, type Memory } from '../benchmarks/memory.ts'
-import { parseOptions, UsageError } from '../benchmarks/options.ts'
+import { measuringCommand, parseOptions, UsageError } from '../benchmarks/options.ts'
 import { updatePage } from '../benchmarks/page.ts'
 import { nameOf, NothingToMeasureError, planOf, type Plan } from '../benchmarks/plan.ts'
 import { lineChart } from '../benchmarks/report/chart.ts'
@@ -179,6 +179,11 @@ t.test('a command line that cannot be understood', async (t) => {
     t.throws(() => parseOptions(wrong), UsageError, wrong.join(' '))
   }
   t.match(parseOptions(['--pin', '0,1', '--server', '[::1]:11211']), { pin: ['0', '1'], server: { host: '[::1]', port: 11211 } })
+})
+
+t.test('the command that a report names measures the same', async (t) => {
+  t.equal(measuringCommand(['--quick', '--json', 'a.json', '--html=b.html', '--markdown', '--filter', 'get 1 KB@1$', '--update', 'c.md']), "npm run bench -- --quick --filter 'get 1 KB@1$'")
+  t.equal(measuringCommand(['--json', '-']), 'npm run bench')
 })
 
 /** The benchmark as `npm run bench` runs it. */

@@ -1,6 +1,6 @@
 import { growthRemarks, type Growth } from '../growth.ts'
 import { lineChart } from './chart.ts'
-import { figure, grouped } from './figures.ts'
+import { figure } from './figures.ts'
 import { grid } from './markdown.ts'
 
 /** The growth of costs as Markdown and charts. */
@@ -12,7 +12,7 @@ export function growthMarkdown(growths: readonly Growth[], command: string, fold
   const blocks = growths.map(({ series: { title, axis, unit, file, steps }, curves }) => {
     const rows = curves.map(({ subject, points }) => [`\`${subject}\``, ...steps.map((step) => costAt(points, step))])
     const picture = folder === undefined ? '' : `![${title}: CPU µs of a ${unit}](${folder}/${file}.svg)\n\n`
-    return `**${title}**: CPU µs of a ${unit}\n\n${picture}${grid([axis, ...steps.map(grouped)], rows)}`
+    return `**${title}**: CPU µs of a ${unit}\n\n${picture}${grid([axis, ...steps.map((step) => step.toLocaleString('en-US'))], rows)}`
   })
   const remarks = growthRemarks(growths).map((remark) => `- ${remark}.`)
   return `${[`\`\`\`sh\n${command}\n\`\`\``, ...blocks, remarks.join('\n')].filter((block) => block !== '').join('\n\n')}\n`
