@@ -12,6 +12,7 @@ import { memoryOf, type Memory } from '../benchmarks/memory.ts'
 import { measuringCommand, parseOptions, UsageError } from '../benchmarks/options.ts'
 import { updatePage } from '../benchmarks/page.ts'
 import { nameOf, NothingToMeasureError, planOf, type Plan } from '../benchmarks/plan.ts'
+import { duration, Progress } from '../benchmarks/progress.ts'
 import { lineChart } from '../benchmarks/report/chart.ts'
 import { html } from '../benchmarks/report/html.ts'
 import { markdown } from '../benchmarks/report/markdown.ts'
@@ -22,6 +23,7 @@ import { isNoisy, median, pairRatios, quantile, spreadOf } from '../benchmarks/s
 import { subjects } from '../benchmarks/subjects.ts'
 import { startServer } from '../lib/testing/index.ts'
 import { outsideTap } from './support/outside-tap.ts'
+import { withoutMemcached } from './support/servers.ts'
 
 /** The benchmark measures rightly, and says what it has measured. How fast anything is, is no test's affair: that differs by machine. */
 
@@ -223,6 +225,35 @@ t.test('from end to end', async (t) => {
   t.match(readFileSync(text, 'utf8'), /\*\*get miss, 128 in flight\*\*/)
 })
 
+t.test('on a memcached that it starts, with all figures on its standard output and nothing else', { skip: withoutMemcached }, async (t) => {
+  const { code, out, err } = await bench('--quick', '--filter', '^get 100 B@128$', '--subjects', 'text', '--rounds', '1', '--operations', '300', '--json', '-', '--at-most', '1000000')
+  t.equal(code, 0, err)
+  const { server, comparisons } = JSON.parse(out) as Report
+  t.match(server, /^memcached [\d.]+, started for this$/)
+  t.match(comparisons, [{ scenario: 'get 100 B', inFlight: 128 }])
+})
+
+t.test('progress, on a terminal and elsewhere', async (t) => {
+  const shown = (isTTY: boolean): string => {
+    let text = ''
+    const progress = new Progress({ isTTY, columns: 60, write: (more: string) => (text += more) } as unknown as NodeJS.WriteStream, 2)
+    progress.begin('get 100 B@128')
+    progress.tick()
+    progress.end()
+    progress.begin('a label that is much too long for a line of a terminal')
+    progress.tick()
+    progress.end()
+    progress.clear()
+    return text
+  }
+  t.equal(shown(false), ' 50 % get 100 B@128\n100 % a label that is much too long for a line of a terminal\n')
+  const lines = shown(true).split('\r\x1b[2K')
+  t.match(lines[2], /^\[█{12}·{12}\] 50 %, \d+ s left  get 100 B@128$/)
+  t.ok(lines.every((line) => line.length < 60))
+  t.equal(lines.at(-1), '', 'in the end it is gone')
+  t.equal(duration(61_000), '1 min 1 s')
+})
+
 t.test('its exit code', async (t) => {
   const { code, out, err } = await bench('--qiuck')
   t.equal(code, 2)
@@ -237,7 +268,7 @@ t.test('the bare loops give what is stored, in one piece and in many', { timeout
   await compile()
   await using server = await startServer()
   for (const name of ['bare-joined', 'bare-meta', 'bare-binary']) {
-    for (const scenario of ['get 100 KB', 'get miss', 'getMulti of 100']) {
+    for (const scenario of ['get 100 KB', name === 'bare-joined' ? 'get miss' : 'getMulti of 100']) {
       t.match(await measure(server.port, name, scenario, 16), { cpu: Number }, `${scenario}: ${name}`)
     }
   }
