@@ -46,7 +46,12 @@ const chosen: { readonly [extent in Extent]: readonly string[] } = {
   usual: ['get 100 B', 'get 1 KB', 'get 10 KB', 'get 100 KB', 'set 100 B', 'set 10 KB', 'set 100 KB', 'get miss', 'getMulti of 100', 'mix 90/10'],
   full: scenarios.map(({ name }) => name),
 }
-const extents: { readonly [extent in Extent]: { readonly inFlight: readonly number[]; readonly rounds: number; readonly warmUp: number; readonly milliseconds: number; readonly burst: number; readonly starts: number } } = {
+/** How thoroughly. */
+interface Thoroughness extends Pick<Plan, 'rounds' | 'warmUp' | 'milliseconds' | 'burst' | 'starts'> {
+  readonly inFlight: readonly number[]
+}
+
+const extents: { readonly [extent in Extent]: Thoroughness } = {
   quick: { inFlight: [128], rounds: 3, warmUp: 350, milliseconds: 60, burst: 0, starts: 1 },
   usual: { inFlight: [1, 128], rounds: 5, warmUp: 1000, milliseconds: 200, burst: 100_000, starts: 5 },
   full: { inFlight: [1, 16, 128, 1024], rounds: 5, warmUp: 1000, milliseconds: 200, burst: 1_000_000, starts: 9 },

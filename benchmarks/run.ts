@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { compare, type Comparison } from './comparison.ts'
-import { startMeasuring, type Job } from './measurement.ts'
+import { startMeasuring, type Failure, type Job } from './measurement.ts'
 import { memoryOf, type Memory } from './memory.ts'
 import type { Options } from './options.ts'
 import { canDo, nameOf, type Cell, type Plan } from './plan.ts'
@@ -28,12 +28,11 @@ export async function run(plan: Plan, options: Options, server: BenchmarkServer,
   progress.begin('start')
   const started = await startUps(subjects, starts, server, cpu, tick)
   progress.end()
-  const memory: { [subject: string]: Memory } = {}
+  const memory: { [subject: string]: Memory | Failure } = {}
   if (burst > 0) {
     progress.begin('memory')
     for (const { name } of subjects) {
-      const found = await memoryOf(name, burst, server, cpu)
-      if (!('failure' in found)) memory[name] = found
+      memory[name] = await memoryOf(name, burst, server, cpu)
       tick()
     }
     progress.end()

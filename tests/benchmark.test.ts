@@ -59,7 +59,7 @@ function reportOf(comparisons: readonly Comparison[]): Report {
     command: 'npm run bench -- --filter <all>', date: '2026-01-02T03:04:05Z', node: '20.20.2', machine: '128 × a processor whose name is really very long & strange', pinned: '0 and 1',
     server: 'memcached 1.6.18, started for this', rounds: 3, subjects: about, comparisons,
     startUps: rows.map((row) => ({ subject: row.subject, firstReply: spreadOf([100, 101]), opened: spreadOf([10]), installed: 123_456 })),
-    memory: { gets: 1_000_000, of: { text: { grown: -5, kept: 160.4 } } },
+    memory: { gets: 1_000_000, of: { text: { grown: -5, kept: 160.4 }, memjs: { failure: 'Error: no' } } },
   }
 }
 

@@ -4,7 +4,7 @@ import type { StartUp } from '../start-up.ts'
 import type { Subject } from '../subjects.ts'
 import { barChart, escaped, type Bar } from './chart.ts'
 import { figure, grouped, ratio, size, times } from './figures.ts'
-import { circumstances, type Report } from './report.ts'
+import { circumstances, memoryRows, type Report } from './report.ts'
 import { remarks } from './table.ts'
 
 /** The report as one HTML file that needs nothing else: no script, no network. */
@@ -76,10 +76,10 @@ ${bars.length === 0 ? '' : barChart('Milliseconds from the start of a process to
 <table>${row('th', ['', 'process start to first reply, ms', 'of it import, ms', 'installed'])}${body.join('')}</table>`
 }
 
-function memorySection({ memory }: Report): string {
-  if (memory === undefined) return ''
-  const body = Object.entries(memory.of).map(([subject, { grown, kept }]) => row('td', [subject, size(grown), size(kept)]))
-  return `<h2>Memory, after ${grouped(memory.gets)} gets</h2>
+function memorySection(report: Report): string {
+  if (report.memory === undefined) return ''
+  const body = memoryRows(report).map((cells) => row('td', cells))
+  return `<h2>Memory, after ${grouped(report.memory.gets)} gets</h2>
 <table>${row('th', ['', 'held more than before', 'held by a kept value of 100 B'])}${body.join('')}</table>`
 }
 

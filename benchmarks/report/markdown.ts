@@ -1,7 +1,7 @@
 import type { Comparison, Row } from '../comparison.ts'
 import type { StartUp } from '../start-up.ts'
 import { figure, grouped, ratio, size, times } from './figures.ts'
-import { circumstances, type Report } from './report.ts'
+import { circumstances, memoryRows, type Report } from './report.ts'
 import { remarks } from './table.ts'
 
 /** The report as Markdown. */
@@ -50,10 +50,10 @@ function startUpGrid(startUps: readonly StartUp[]): string {
   return `**Before the first reply**\n\n${grid(['', 'process start to first reply, ms', 'of it import, ms', 'installed'], rows)}`
 }
 
-function memoryGrid({ memory }: Report): string {
-  if (memory === undefined) return ''
-  const rows = Object.entries(memory.of).map(([subject, { grown, kept }]) => [`\`${subject}\``, size(grown), size(kept)])
-  return `**Memory, after ${grouped(memory.gets)} gets**\n\n${grid(['', 'held more than before', 'held by a kept value of 100 B'], rows)}`
+function memoryGrid(report: Report): string {
+  if (report.memory === undefined) return ''
+  const rows = memoryRows(report).map(([subject, ...cells]) => [`\`${subject}\``, ...cells])
+  return `**Memory, after ${grouped(report.memory.gets)} gets**\n\n${grid(['', 'held more than before', 'held by a kept value of 100 B'], rows)}`
 }
 
 /** A table whose columns from `words` on are numbers. */

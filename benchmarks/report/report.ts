@@ -1,6 +1,8 @@
 import type { Comparison } from '../comparison.ts'
+import type { Failure } from '../measurement.ts'
 import type { Memory } from '../memory.ts'
 import type { StartUp } from '../start-up.ts'
+import { size } from './figures.ts'
 
 /** All that a run has found: what `--json` writes, and the tables and charts are made of. */
 export interface Report {
@@ -19,7 +21,7 @@ export interface Report {
   readonly comparisons: readonly Comparison[]
   readonly startUps: readonly StartUp[]
   /** After so many gets, by subject; not in a quick run. */
-  readonly memory?: { readonly gets: number; readonly of: { readonly [subject: string]: Memory } }
+  readonly memory?: { readonly gets: number; readonly of: { readonly [subject: string]: Memory | Failure } }
 }
 
 /** The rows whose ratios lie too far apart, as "scenario@in flight: subject". */
@@ -41,4 +43,9 @@ export function circumstances({ date, node, machine, pinned, server, rounds }: R
     `Server: ${server}`,
     `Medians of ${rounds} rounds, each subject in a process of its own; ratios are medians of the pairs of a round, with their middle half`,
   ]
+}
+
+/** What memory the subjects hold: a row of words for each. */
+export function memoryRows({ memory }: Report): [subject: string, grown: string, kept: string][] {
+  return Object.entries(memory?.of ?? {}).map(([subject, found]) => ('failure' in found ? [subject, 'failed', ''] : [subject, size(found.grown), size(found.kept)]))
 }

@@ -1,7 +1,7 @@
 import type { Comparison, Row } from '../comparison.ts'
 import type { StartUp } from '../start-up.ts'
 import { figure, grouped, ratio, size, times } from './figures.ts'
-import { circumstances, failedRows, noisyRows, type Report } from './report.ts'
+import { circumstances, failedRows, memoryRows, noisyRows, type Report } from './report.ts'
 
 /** The report as text for a terminal, in lines of at most 80 characters. */
 
@@ -58,11 +58,10 @@ function startUpTable(startUps: readonly StartUp[]): string {
   return [head, ...rows].join('\n')
 }
 
-function memoryTable({ memory }: Report): string {
-  if (memory === undefined) return ''
-  const columns = ['held more after', 'held by a kept 100 B']
-  const rows = Object.entries(memory.of).map(([subject, { grown, kept }]) => subject.padEnd(24) + size(grown).padStart(20) + size(kept).padStart(24))
-  return [`${`${grouped(memory.gets)} gets`.padEnd(24)}${columns[0]?.padStart(20)}${columns[1]?.padStart(24)}`, ...rows].join('\n')
+function memoryTable(report: Report): string {
+  if (report.memory === undefined) return ''
+  const head: [string, string, string] = [`${grouped(report.memory.gets)} gets`, 'held more after', 'held by a kept 100 B']
+  return [head, ...memoryRows(report)].map(([name, grown, kept]) => name.padEnd(24) + grown.padStart(20) + kept.padStart(24)).join('\n')
 }
 
 /** What the tables cannot be read without. */
