@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import * as ermc from '../lib/index.ts'
+import { newerNode } from './support/newer-node.ts'
 import { outsideTap } from './support/outside-tap.ts'
 import { root } from './support/pages.ts'
 
@@ -138,6 +139,16 @@ for (const { name, option, from, needs } of OPTIONAL) {
     for (const format of ['mjs', 'cjs']) t.match(node(consumer, `${name}.${format}`), 'used')
   })
 }
+
+t.test('the contract of the drivers, and the package in use, as on any runtime', async (t) => {
+  for (const program of ['contract.js', 'smoke.js']) {
+    cpSync(join(root, 'tests/runtimes', program), join(consumer, program.replace('.js', '.mjs')))
+    for (const runtime of [process.execPath, ...(newerNode === undefined ? [] : [newerNode])]) {
+      const said = run(consumer, runtime, program.replace('.js', '.mjs'))
+      t.match(said, program === 'contract.js' ? /^Node [\d.]+: (\d{3}) of \1 checks of the contract held$/m : /^Node [\d.]+: all is well$/m)
+    }
+  }
+})
 
 t.test('both copies in one process: instanceof holds between them', async (t) => {
   const program = `
