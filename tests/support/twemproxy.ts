@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { root } from './pages.ts'
 import { freePort, startMemcached, startProgram, type RealServer } from './servers.ts'
 
-/** A real twemproxy with two real memcached behind it, which run as docs/examples/nutcracker.yml says, on other ports and with more patience. */
+/** A real twemproxy with two real memcached behind it, which run as docs/examples/nutcracker.yml says, on other ports. */
 export interface ProxiedServers {
   /** The port of the pool whose dead servers are ejected. */
   readonly cache: number
@@ -23,8 +23,7 @@ export async function startProxied(folder: string): Promise<ProxiedServers> {
   const config = join(folder, 'nutcracker.yml')
   const ports = new Map([[22121, cache], [22122, state], [11211, backends[0].port], [11212, backends[1].port]])
   const example = readFileSync(join(root, 'docs/examples/nutcracker.yml'), 'utf8')
-  // A server that is busy with other tests is not to be taken for one that does not answer.
-  writeFileSync(config, example.replace(/(?<=127\.0\.0\.1:)\d+/g, (port) => String(ports.get(Number(port)))).replaceAll('timeout: 400', 'timeout: 2000'))
+  writeFileSync(config, example.replace(/(?<=127\.0\.0\.1:)\d+/g, (port) => String(ports.get(Number(port)))))
   const startProxy = (): Promise<RealServer> => startProgram('nutcracker', ['-c', config, '-a', '127.0.0.1', '-s', String(statistics), '-o', join(folder, 'log')], state)
   let proxy = await startProxy()
   return {
