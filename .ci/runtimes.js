@@ -22,6 +22,7 @@ const PROGRAMS = ['contract.js', 'smoke.js']
 const RUNTIMES = [
   { name: 'this Node', program: process.execPath },
   { name: 'a newer Node', folder: '.tap/newer-node', packages: [`node-${process.platform}-${process.arch}@24.21.0`], path: 'bin/node' },
+  { name: 'the newest Node', packages: [`node-${process.platform}-${process.arch}@26.12.1`], path: 'bin/node' },
   { name: 'Bun', packages: [`@oven/bun-linux-${bunArch()}@1.4.5`, `@oven/bun-linux-${bunArch()}-baseline@1.4.5`], path: 'bin/bun', args: ['run'] },
   { name: 'Deno', packages: [`@deno/linux-${process.arch}-glibc@2.9.6`], path: 'deno', args: ['run', '--allow-all', '--node-modules-dir=manual'] },
 ]
