@@ -114,7 +114,7 @@ t.test('behind twemproxy', { skip: withoutTwemproxy || withoutMemcached, timeout
       const error = await failure(call())
       t.type(error, MemcacheSocketError)
       t.match(error, { command, sent: true, server: `127.0.0.1:${port}`, message: /^no answer to ".+": 127\.0\.0\.1:\d+ closed the connection$/ })
-      t.ok(error.message.includes(`"${command}`), error.message)
+      t.ok(error.message.includes(`"${command}"`), error.message)
       t.notOk(error instanceof MemcacheTimeoutError)
       t.equal(await client.get('key-1'), valueOf('key-1'), `the client goes on after ${command}`)
     }
