@@ -232,6 +232,7 @@ function callsOf(bytes: string): Call[] | string {
     const data = length === undefined ? undefined : rest.slice(0, Number(length))
     if (data !== undefined) {
       if (rest.slice(data.length, data.length + 2) !== '\r\n') return 'ours sends as much data as it says'
+      if (data.length > 3_000_000) return 'a scripted server takes long to read 8 MiB'
       rest = rest.slice(data.length + 2)
     }
     const call = callOf(line, data)
