@@ -104,6 +104,8 @@ export function commandName<O extends Op>(asked: Request<O>): string {
       return request.down ? 'decr' : 'incr'
     case 'flush':
       return 'flushAll'
+    case 'flushQueue':
+      return 'flush'
     default:
       return request.op
   }

@@ -5,13 +5,23 @@ import { Report, useColour } from '../docs/examples/demo/report.ts'
 import { MemcacheSocketError } from '../lib/index.ts'
 import { startServer } from '../lib/testing/index.ts'
 import { outsideTap } from './support/outside-tap.ts'
-import { freePort, startMemcached, withoutMemcached } from './support/servers.ts'
+import { freePort, startMemcached, withoutMemcached, withoutTwemproxy } from './support/servers.ts'
 
 /** The demo as `npm run demo` runs it, in a process of its own that has to end by itself. */
-async function demo(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  const script = fileURLToPath(new URL('../docs/examples/demo.ts', import.meta.url))
+function demo(...args: string[]): Promise<Ended> {
+  return example('demo.ts', args)
+}
+
+interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+async function example(name: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = process.env): Promise<Ended> {
+  const script = fileURLToPath(new URL(`../docs/examples/${name}`, import.meta.url))
   const command = outsideTap(process.execPath, ['--import', 'tsx', script, ...args])
-  const child = spawn(...command, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 })
+  const child = spawn(...command, { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 })
   let out = ''
   let err = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
@@ -72,6 +82,24 @@ t.test('arguments that it does not understand', async (t) => {
     t.equal(out, '')
     t.match(err, 'npm run demo -- --server host:port')
   }
+})
+
+t.test('the demo of a proxy: every step is right', { skip: withoutTwemproxy || withoutMemcached }, async (t) => {
+  const { code, out, err } = await example('demo-proxy.ts')
+  t.equal(code, 0, out)
+  t.equal(err, '')
+  t.match(out, /the servers have \d+ and \d+ of them/)
+  t.match(out, /All \d{2} steps did what they say\.\n$/)
+  t.notMatch(out, '✗')
+})
+
+t.test('the demo of a proxy, where there is none', async (t) => {
+  const bare = t.testdir({ env: t.fixture('symlink', '/usr/bin/env') }) // which outsideTap needs
+  const { code, out, err } = await example('demo-proxy.ts', [], { ...process.env, PATH: bare })
+  t.equal(code, 2)
+  t.equal(out, '')
+  t.match(err, 'memcached and nutcracker')
+  t.match(err, 'apt-get install memcached nutcracker')
 })
 
 t.test('the report', async (t) => {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t from 'tap'
@@ -57,6 +57,49 @@ t.test('what is in it', async (t) => {
       }
     }
   }
+})
+
+/** In bytes, and files. Whoever makes it larger than this says here why that is worth it; whoever makes it smaller, by how much. */
+const BUDGET = { packed: 750_000, unpacked: 5_000_000, files: 1100 }
+
+t.test('how large it is', async (t) => {
+  const names = run(work, 'tar', '-tzf', tarball).trim().split('\n')
+  const unpacked = spawnSync('tar', ['-xzOf', tarball], { maxBuffer: 2 * BUDGET.unpacked }).stdout.length
+  for (const [what, size] of Object.entries({ packed: statSync(tarball).size, unpacked, files: names.length })) {
+    const most = BUDGET[what as keyof typeof BUDGET]
+    t.ok(size > 0 && size <= most, `${what}: ${size}, ${most} at most`)
+  }
+})
+
+/** Licences under which whatever comes with ermc, or is asked for by it, can be used by anybody. */
+const LICENCES = new Set(['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'BlueOak-1.0.0', 'Unlicense', 'CC0-1.0'])
+
+t.test('under which licences it and what comes with it stand', async (t) => {
+  interface Described {
+    readonly license?: string
+    readonly dev?: boolean
+    readonly optional?: boolean
+    readonly dependencies?: { readonly [name: string]: string }
+    readonly optionalDependencies?: { readonly [name: string]: string }
+    readonly peerDependencies?: { readonly [name: string]: string }
+  }
+  const read = (file: string): unknown => JSON.parse(readFileSync(join(root, file), 'utf8'))
+  const { packages } = read('package-lock.json') as { packages: { readonly [path: string]: Described } }
+  const wanted = new Set([''])
+  for (const path of wanted) {
+    const { dependencies, optionalDependencies, peerDependencies } = packages[path] ?? {}
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies })) {
+      const nested = `${path}/node_modules/${name}`
+      wanted.add(nested in packages ? nested : `node_modules/${name}`)
+    }
+  }
+  for (const path of wanted) {
+    const { license, optional } = packages[path] ?? {}
+    t.ok(LICENCES.has(license ?? ''), `${path || 'ermc'}: ${license}`)
+    if (!existsSync(join(root, path, 'package.json'))) t.ok(optional, `${path} is not installed, being for another platform`)
+    else t.equal((read(join(path, 'package.json')) as Described).license, license, `${path || 'ermc'} says so itself`)
+  }
+  t.ok(['node_modules/lz4-napi', 'node_modules/memjs'].every((path) => wanted.has(path)), `${wanted.size} packages`)
 })
 
 t.test('installed into an empty folder', async (t) => {
@@ -139,6 +182,13 @@ for (const { name, option, from, needs } of OPTIONAL) {
   })
 }
 
+t.test('the programs that .ci/runtimes.js runs on every runtime, on this one', async (t) => {
+  for (const [program, last] of [['contract', /^Node [\d.]+: (\d{3}) of \1 checks of the contract held$/m], ['smoke', /^Node [\d.]+: all is well$/m]] as const) {
+    cpSync(join(root, `tests/runtimes/${program}.js`), join(consumer, `${program}.mjs`))
+    t.match(node(consumer, `${program}.mjs`), last)
+  }
+})
+
 t.test('both copies in one process: instanceof holds between them', async (t) => {
   const program = `
     import assert from 'node:assert/strict'
@@ -212,6 +262,16 @@ t.test('from TypeScript', async (t) => {
       t.equal(node(consumer, join(root, 'node_modules', compiler, 'bin/tsc'), '-p', tsconfig), '', `${compiler}, ${moduleResolution}`)
     }
   }
+})
+
+t.test('what it lets out is what the report says', async (t) => {
+  const installed = join(consumer, 'node_modules/ermc')
+  t.equal(node(root, 'api-report.js', '--check', installed), '')
+  const declarations = join(installed, 'dist/esm/lib/index.d.ts')
+  const before = readFileSync(declarations, 'utf8')
+  writeFileSync(declarations, `${before}export declare function added(value: number): string;\n`)
+  t.throws(() => node(root, 'api-report.js', '--check', installed), { message: /npm run api[^]*\+ function added\(value: number\): string;/ }, 'a change is seen')
+  writeFileSync(declarations, before)
 })
 
 t.test('as the linters of packages see it', async (t) => {
