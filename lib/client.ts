@@ -21,6 +21,7 @@ import type { QueueOptions } from './queue/options.ts'
 import type { Queue } from './queue/queue.ts'
 import { Queues } from './queue/queues.ts'
 import { isStored, Results, same, type Read, type Versioned } from './results.ts'
+import { Tracer } from './tracing.ts'
 import { directWay } from './wire.ts'
 
 /** What a client tells of its connection. There is no 'error' event: what fails rejects the call that it fails. */
@@ -71,7 +72,7 @@ export class Client extends EventEmitter<ClientEvents> {
     const direct = settings.layers.length === 0 ? directWay(driver) : undefined
     this.#latin1 = direct?.latin1Values ?? false
     const life = (this.#life = { closed: false })
-    const caller = { ...settings, server: endpoint.name }
+    const caller = { ...settings, server: endpoint.name, tracer: new Tracer(endpoint, settings.traceKeys) }
     this.#driver = driver
     this.#caller = new Caller(execute, caller, life, direct?.dispatch)
     this.#keys = keyRulesOf(settings, driver)
@@ -302,10 +303,10 @@ export class Client extends EventEmitter<ClientEvents> {
 
   /** One request for all keys; the hits by the keys' names. */
   #many<R>(command: string, keys: Iterable<KeyLike>, options: CallOptions | undefined, cas: boolean, result: Read<Item, R>): Promise<Map<string, R>> {
-    return this.#caller.guard(command, options, async () => {
+    return this.#caller.guard(command, options, async (caller) => {
       const names = nameKeys(Array.from(list('keys', keys), (key) => [this.#key(key), key]))
       const wires = [...names.keys()]
-      const items = wires.length === 0 ? [] : await this.#caller.execute({ op: 'getMulti', keys: wires, cas }, options)
+      const items = wires.length === 0 ? [] : await caller.execute({ op: 'getMulti', keys: wires, cas }, options)
       const hits = new Map<string, R>()
       items.forEach((item, place) => {
         const key = wires[place] as Key
@@ -322,11 +323,11 @@ export class Client extends EventEmitter<ClientEvents> {
     build: () => (readonly [KeyLike, Request<O>])[],
     result: (reply: Reply<O>) => R,
   ): Promise<Map<string, R>> {
-    return this.#caller.guard(command, options, async () => {
+    return this.#caller.guard(command, options, async (caller) => {
       const latest = new Map(build().map((pair) => [pair[1].key, pair]))
       const names = nameKeys(Array.from(latest, ([wire, [key]]) => [wire, key]))
       const requests = Array.from(latest.values(), ([, request]) => request)
-      const replies = await this.#caller.all(requests, options)
+      const replies = await caller.all(requests, options)
       return new Map(Array.from(names.values(), (name, place) => [name, result(replies[place] as Reply<O>)]))
     })
   }
@@ -349,6 +350,6 @@ export class Client extends EventEmitter<ClientEvents> {
     const initial = options?.initial
     if (initial === undefined) return this.#caller.call(command, options, build, result)
     const start = (): CounterStart => ({ initial: initialCount(initial, delta), flags: this.#values.counterFlags, expires: lifetime(options) })
-    return this.#caller.guard(command, options, async () => result(await this.#caller.countFrom(build(), start(), options)))
+    return this.#caller.guard(command, options, async (caller) => result(await caller.countFrom(build(), start(), options)))
   }
 }

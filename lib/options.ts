@@ -60,6 +60,8 @@ export interface ClientOptions {
   readonly keyPrefix?: string | undefined
   /** Keys may have blanks, control characters and any other bytes, where the driver can say them. Default false. */
   readonly binaryKeys?: boolean | undefined
+  /** Let traces (see tracing.ts) name the keys of commands. Default false. */
+  readonly traceKeys?: boolean | undefined
 }
 
 /** Checked options, with the defaults in place of what was not said. */
@@ -91,6 +93,7 @@ const defaults: Settings = {
   maxPendingBytes: 128 * 1024 * 1024,
   keyPrefix: '',
   binaryKeys: false,
+  traceKeys: false,
 }
 
 /** Bytes: memcached itself takes no item of more than 1 GiB. */

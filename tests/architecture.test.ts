@@ -19,7 +19,7 @@ const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
     'mechanics',
     [
       ...lib('wire', 'connection', 'socket', 'outbox', 'pending', 'alarm', 'abort-watch', 'wrap', 'wrapped-connection', 'asked'),
-      ...lib('current-connection', 'connect-pause', 'connection-faults'),
+      ...lib('current-connection', 'connect-pause', 'connection-faults', 'tracing'),
       ...lib('codec', 'serialization', 'plain-values', 'compression', 'counter', 'error-as-miss', 'package-loader'),
     ],
   ],
