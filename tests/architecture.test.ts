@@ -9,7 +9,7 @@ import { root } from './support/pages.ts'
 
 /** Top to bottom. A file imports from its own layer or from one below. */
 const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
-  ['door', lib('index')],
+  ['door', lib('index', 'keyv', 'keyv-namespace')],
   [
     'client',
     [...lib('client', 'caller', 'call', 'options', 'call-options', 'arguments', 'bulk', 'counting', 'results', 'cas-ids', 'format'), ...sources('lib/queue')],
