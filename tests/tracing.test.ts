@@ -15,7 +15,7 @@ import { binary, Client, intercept, MemcacheSocketError, meta, noop, text, type 
 import { startServer, type ServerOptions, type TestServer } from '../lib/testing/index.ts'
 import { failure } from './support/outcomes.ts'
 import { outsideTap } from './support/outside-tap.ts'
-import { freePort } from './support/servers.ts'
+import { freePort, startMemcached, withoutMemcached } from './support/servers.ts'
 
 /** The channels ermc:command and ermc:connect, and what docs/examples makes of them. */
 
@@ -58,44 +58,56 @@ const DRIVERS = { text, binary, meta, memjs }
 for (const [name, driver] of Object.entries(DRIVERS)) {
   t.test(`what is said of each command, on ${name}`, async (t) => {
     const { client, server } = await scene(t, { driver })
-    const { events, ended } = listen<CommandContext>(t, 'ermc:command')
-    await client.set('a', 'four')
-    await client.get('a')
-    await client.get('none')
-    await client.getMulti(['a', 'none', 'a'])
-    await client.setMulti({ a: '1', b: '22' })
-    await client.deleteMulti(['b', 'none'])
-    await client.incr('n', 1, { initial: 5 })
-    await client.incr('n')
-    await client.touch('a', 60)
-    await client.gat('a', 60)
-    await client.version()
-    t.strictSame(ended.map(summary), [
-      ['set', undefined, undefined, undefined, 4],
-      ['get', undefined, 1, 0, 4],
-      ['get', undefined, 0, 1, undefined],
-      ['getMulti', 2, 1, 1, 4],
-      ['setMulti', 2, undefined, undefined, 3],
-      ['deleteMulti', 2, undefined, undefined, undefined],
-      ['incr', undefined, undefined, undefined, 1],
-      ['incr', undefined, undefined, undefined, undefined],
-      ['touch', undefined, undefined, undefined, undefined],
-      ['gat', undefined, 1, 0, 1],
-      ['version', undefined, undefined, undefined, undefined],
-    ])
-    t.strictSame(ended[0]?.attributes, {
-      'db.system.name': 'memcached',
-      'server.address': server.host,
-      'server.port': server.port,
-      'network.transport': 'tcp',
-      'db.operation.name': 'set',
-    })
-    for (const each of ended) {
-      t.ok((each.duration ?? -1) >= 0)
-      t.notOk('error' in each)
-      t.strictSame(events.filter(([, context]) => context === each).map(([event]) => event), ['start', 'end', 'asyncStart', 'asyncEnd'], 'one object for all events')
-    }
+    await told(t, client, server)
   })
+
+  t.test(`the same on memcached, on ${name}`, { skip: withoutMemcached }, async (t) => {
+    const server = await startMemcached()
+    const client = new Client({ driver, port: server.port, timeout: 10_000 })
+    await told(t, client, server)
+    await client.close()
+    await server.stop()
+  })
+}
+
+async function told(t: Test, client: Client, server: { readonly host: string; readonly port: number }): Promise<void> {
+  const { events, ended } = listen<CommandContext>(t, 'ermc:command')
+  await client.set('a', 'four')
+  await client.get('a')
+  await client.get('none')
+  await client.getMulti(['a', 'none', 'a'])
+  await client.setMulti({ a: '1', b: '22' })
+  await client.deleteMulti(['b', 'none'])
+  await client.incr('n', 1, { initial: 5 })
+  await client.incr('n')
+  await client.touch('a', 60)
+  await client.gat('a', 60)
+  await client.version()
+  t.strictSame(ended.map(summary), [
+    ['set', undefined, undefined, undefined, 4],
+    ['get', undefined, 1, 0, 4],
+    ['get', undefined, 0, 1, undefined],
+    ['getMulti', 2, 1, 1, 4],
+    ['setMulti', 2, undefined, undefined, 3],
+    ['deleteMulti', 2, undefined, undefined, undefined],
+    ['incr', undefined, undefined, undefined, 1],
+    ['incr', undefined, undefined, undefined, undefined],
+    ['touch', undefined, undefined, undefined, undefined],
+    ['gat', undefined, 1, 0, 1],
+    ['version', undefined, undefined, undefined, undefined],
+  ])
+  t.strictSame(ended[0]?.attributes, {
+    'db.system.name': 'memcached',
+    'server.address': server.host,
+    'server.port': server.port,
+    'network.transport': 'tcp',
+    'db.operation.name': 'set',
+  })
+  for (const each of ended) {
+    t.ok((each.duration ?? -1) >= 0)
+    t.notOk('error' in each)
+    t.strictSame(events.filter(([, context]) => context === each).map(([event]) => event), ['start', 'end', 'asyncStart', 'asyncEnd'], 'one object for all events')
+  }
 }
 
 t.test('values count as they go on the wire, and layers are below', async (t) => {
