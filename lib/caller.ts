@@ -5,6 +5,8 @@ import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
 import { countFrom, type CounterStart } from './counting.ts'
 import { errorAsMiss, missFor } from './error-as-miss.ts'
 import { atCaller, MemcacheClosedError } from './errors.ts'
+import type { Middleware } from './middleware.ts'
+import type { Tracer } from './tracing.ts'
 import type { Direct } from './wire.ts'
 
 /** What of a client's settings concerns its callers. */
@@ -15,6 +17,8 @@ export interface CallerSettings {
   readonly timeout: number
   readonly maxPending: number
   readonly errorAsMiss: boolean
+  /** Who hears of the commands, if they are to be heard of. */
+  readonly tracer: Tracer | undefined
 }
 
 /** Whether a client is open, for all of its parts. */
@@ -36,6 +40,8 @@ export class Caller implements CallOwner {
   readonly #dispatch: Direct['dispatch'] | undefined
   readonly #settings: CallerSettings
   readonly #life: Life
+  readonly #tracer: Tracer | undefined
+  #untraced: CallerSettings | undefined
 
   /** `execute` rejects with faults, whether or not the client's callers get them as misses. */
   constructor(execute: Execute, settings: CallerSettings, life: Life, dispatch?: Direct['dispatch']) {
@@ -45,10 +51,12 @@ export class Caller implements CallOwner {
     this.execute = settings.errorAsMiss ? errorAsMiss(execute) : execute
     this.#settings = settings
     this.#life = life
+    this.#tracer = settings.tracer
   }
 
   /** A command that is one request. */
   call<O extends Op, R>(command: string, options: CallOptions | undefined, build: () => Request<O>, result: Result<O, R>): Promise<R> {
+    if (this.#tracer?.active) return this.#tracer.trace(command, (observe) => this.#through(observe).call(command, options, build, result))
     const dispatch = this.#dispatch
     if (dispatch === undefined) return this.#callThrough(command, options, build, result)
     return new Promise((resolve, reject) => {
@@ -85,11 +93,12 @@ export class Caller implements CallOwner {
     }
   }
 
-  /** A command that takes more than one request, or none. */
-  async guard<R>(command: string, options: CallOptions | undefined, body: () => Promise<R>): Promise<R> {
+  /** A command that takes more than one request, or none. `body` asks by the caller that it is given. */
+  async guard<R>(command: string, options: CallOptions | undefined, body: (caller: Caller) => Promise<R>): Promise<R> {
+    if (this.#tracer?.active) return this.#tracer.trace(command, (observe) => this.#through(observe).guard(command, options, body))
     try {
       this.#check(command, options)
-      return await body()
+      return await body(this)
     } catch (error) {
       throw this.fault(error, command)
     }
@@ -118,6 +127,12 @@ export class Caller implements CallOwner {
   /** An error as the caller of a command gets it. */
   fault(error: unknown, command: string | undefined, below?: (error: unknown) => never): unknown {
     return atCaller(error, { command, server: this.#settings.server }, below)
+  }
+
+  /** The same, for one command that is traced: all it asks goes through this layer. */
+  #through(observe: Middleware): Caller {
+    this.#untraced ??= { ...this.#settings, tracer: undefined }
+    return new Caller(observe(this.#strict), this.#untraced, this.#life)
   }
 
   #check(command: string, options: CallOptions | undefined): void {

@@ -2,25 +2,27 @@
 import type { Buffer } from 'node:buffer'
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
-import { casId, list, pairs, statsSection, whole } from './arguments.ts'
-import { lifetime, type CasOptions, type CountOptions, type StoreOptions } from './call-options.ts'
+import { list, pairs, statsSection, whole } from './arguments.ts'
+import type { CasOptions, CountOptions, StoreOptions } from './call-options.ts'
 import { Caller, type Life } from './caller.ts'
 import { CasIds } from './cas-ids.ts'
-import type { CallOptions, Item, Key, MetaItem, Reply, Request, StoreMode } from './commands.ts'
-import { countLike, initialCount, step } from './counter.ts'
+import type { CallOptions, Item, MetaItem, Reply, Request, StoreMode } from './commands.ts'
+import { countLike } from './counter.ts'
 import type { CounterStart } from './counting.ts'
 import type { Driver } from './driver.ts'
 import { complete, MemcacheClosedError, type MemcacheError } from './errors.ts'
 import { expiry, type Ttl } from './expiry.ts'
-import { valueFormat, type ValueFormat } from './format.ts'
-import { nameKeys, wireKey, type KeyLike, type KeyRules } from './key.ts'
+import { valueFormat } from './format.ts'
+import type { KeyLike, NamedKeys } from './key.ts'
 import type { OpenDriver } from './queue/links.ts'
 import { stack } from './middleware.ts'
 import { endpointOf, keyRulesOf, resolveOptions, type ClientOptions } from './options.ts'
 import type { QueueOptions } from './queue/options.ts'
 import type { Queue } from './queue/queue.ts'
 import { Queues } from './queue/queues.ts'
+import { hitsOf, Requests } from './requests.ts'
 import { isStored, Results, same, type Read, type Versioned } from './results.ts'
+import { Tracer } from './tracing.ts'
 import { directWay } from './wire.ts'
 
 /** What a client tells of its connection. There is no 'error' event: what fails rejects the call that it fails. */
@@ -39,10 +41,7 @@ export class Client extends EventEmitter<ClientEvents> {
   readonly #driver: Driver
   readonly #caller: Caller
   readonly #life: Life
-  readonly #keys: KeyRules
-  readonly #values: ValueFormat
-  /** Whether the driver takes short values as latin1 text. */
-  readonly #latin1: boolean
+  readonly #requests: Requests
   readonly #casIds: CasIds | undefined
   readonly #results: Results
   readonly #queues: Queues
@@ -65,24 +64,24 @@ export class Client extends EventEmitter<ClientEvents> {
       onConnect: () => process.nextTick(() => this.emit('connect')),
       onDisconnect: (cause) => process.nextTick(() => this.emit('disconnect', complete(cause, { server: endpoint.name }))),
     })
-    this.#values = valueFormat(settings, endpoint.maxReplyLength) // first: what it refuses must leave no driver behind
+    const values = valueFormat(settings, endpoint.maxReplyLength) // first: what it refuses must leave no driver behind
     const { driver, execute } = open(endpoint)
     // What stands between has to see every request, and its values as bytes.
     const direct = settings.layers.length === 0 ? directWay(driver) : undefined
-    this.#latin1 = direct?.latin1Values ?? false
     const life = (this.#life = { closed: false })
-    const caller = { ...settings, server: endpoint.name }
+    const caller = { ...settings, server: endpoint.name, tracer: new Tracer(endpoint, settings.traceKeys) }
     this.#driver = driver
     this.#caller = new Caller(execute, caller, life, direct?.dispatch)
-    this.#keys = keyRulesOf(settings, driver)
-    this.#queues = new Queues({ driver, execute, open, endpoint, keys: this.#keys, caller, life, maxValueLength: settings.maxValueLength })
+    const keys = keyRulesOf(settings, driver)
+    this.#queues = new Queues({ driver, execute, open, endpoint, keys, caller, life, maxValueLength: settings.maxValueLength })
     this.#casIds = settings.cacheCas ? new CasIds() : undefined
-    this.#results = new Results(this.#values, this.#casIds)
+    this.#requests = new Requests({ keys, values, latin1: direct?.latin1Values ?? false, casIds: this.#casIds })
+    this.#results = new Results(values, this.#casIds)
   }
 
   /** The value of a key; `undefined` = a miss. Wire: `get`. */
   get<T = unknown>(key: KeyLike, options?: CallOptions): Promise<T | undefined> {
-    return this.#caller.call('get', options, () => this.#get(key, false), this.#results.value as Read<Item | undefined, T | undefined>)
+    return this.#caller.call('get', options, () => this.#requests.get(key, false), this.#results.value as Read<Item | undefined, T | undefined>)
   }
 
   /** The values of many keys, by key; a miss has no entry. One round trip. Wire: `get` with several keys. */
@@ -92,7 +91,7 @@ export class Client extends EventEmitter<ClientEvents> {
 
   /** The value of a key and the id of its version, for `cas`. Wire: `gets`. */
   gets<T = unknown>(key: KeyLike, options?: CallOptions): Promise<Versioned<T> | undefined> {
-    return this.#caller.call('gets', options, () => this.#get(key, true), this.#results.versioned as Read<Item | undefined, Versioned<T> | undefined>)
+    return this.#caller.call('gets', options, () => this.#requests.get(key, true), this.#results.versioned as Read<Item | undefined, Versioned<T> | undefined>)
   }
 
   /**
@@ -100,7 +99,7 @@ export class Client extends EventEmitter<ClientEvents> {
    * read. Only the driver `meta` has it. Wire: `mg`.
    */
   metaGet<T = unknown>(key: KeyLike, options?: CallOptions): Promise<MetaItem<T> | undefined> {
-    return this.#caller.call('metaGet', options, () => ({ op: 'metaGet', key: this.#key(key) }), this.#results.described as Read<MetaItem | undefined, MetaItem<T> | undefined>)
+    return this.#caller.call('metaGet', options, () => ({ op: 'metaGet', key: this.#requests.key(key) }), this.#results.described as Read<MetaItem | undefined, MetaItem<T> | undefined>)
   }
 
   /** As `getMulti`, each value with the id of its version. Wire: `gets` with several keys. */
@@ -110,17 +109,17 @@ export class Client extends EventEmitter<ClientEvents> {
 
   /** The value of a key, which gets a new time to live. Wire: `gat`. */
   gat<T = unknown>(key: KeyLike, ttl: Ttl, options?: CallOptions): Promise<T | undefined> {
-    return this.#caller.call('gat', options, () => this.#get(key, false, expiry(ttl)), this.#results.value as Read<Item | undefined, T | undefined>)
+    return this.#caller.call('gat', options, () => this.#requests.get(key, false, expiry(ttl)), this.#results.value as Read<Item | undefined, T | undefined>)
   }
 
   /** As `gat`, with the id of the value's version. Wire: `gats`. */
   gats<T = unknown>(key: KeyLike, ttl: Ttl, options?: CallOptions): Promise<Versioned<T> | undefined> {
-    return this.#caller.call('gats', options, () => this.#get(key, true, expiry(ttl)), this.#results.versioned as Read<Item | undefined, Versioned<T> | undefined>)
+    return this.#caller.call('gats', options, () => this.#requests.get(key, true, expiry(ttl)), this.#results.versioned as Read<Item | undefined, Versioned<T> | undefined>)
   }
 
   /** Gives a key a new time to live; `false` = there is no such key. Wire: `touch`. */
   touch(key: KeyLike, ttl: Ttl, options?: CallOptions): Promise<boolean> {
-    return this.#caller.call('touch', options, () => ({ op: 'touch', key: this.#key(key), expires: expiry(ttl) }), same)
+    return this.#caller.call('touch', options, () => ({ op: 'touch', key: this.#requests.key(key), expires: expiry(ttl) }), same)
   }
 
   /** Stores a value. A Buffer is not copied: it must not change until the promise is settled. Wire: `set`. */
@@ -167,18 +166,18 @@ export class Client extends EventEmitter<ClientEvents> {
   setMulti(entries: Iterable<readonly [KeyLike, unknown]>, options?: StoreOptions): Promise<Map<string, boolean>>
   setMulti(entries: { readonly [key: string]: unknown }, options?: StoreOptions): Promise<Map<string, boolean>>
   setMulti(entries: Iterable<readonly [KeyLike, unknown]> | { readonly [key: string]: unknown }, options?: StoreOptions): Promise<Map<string, boolean>> {
-    const build = (): [KeyLike, Request<'store'>][] => Array.from(pairs(entries), ([key, value]) => [key, this.#storing('set', key, value, options)])
+    const build = (): [KeyLike, Request<'store'>][] => Array.from(pairs(entries), ([key, value]) => [key, this.#requests.store('set', key, value, options)])
     return this.#each('setMulti', options, build, isStored)
   }
 
   /** Removes a key; `false` = there is no such key. Wire: `delete`. */
   delete(key: KeyLike, options?: CallOptions): Promise<boolean> {
-    return this.#caller.call('delete', options, () => ({ op: 'delete', key: this.#key(key) }), same)
+    return this.#caller.call('delete', options, () => ({ op: 'delete', key: this.#requests.key(key) }), same)
   }
 
   /** Removes many keys; says by key which were there. Rejects if one of them does, as `setMulti`. Wire: `delete`, pipelined. */
   deleteMulti(keys: Iterable<KeyLike>, options?: CallOptions): Promise<Map<string, boolean>> {
-    const build = (): [KeyLike, Request<'delete'>][] => Array.from(list('keys', keys), (key) => [key, { op: 'delete', key: this.#key(key) }])
+    const build = (): [KeyLike, Request<'delete'>][] => Array.from(list('keys', keys), (key) => [key, { op: 'delete', key: this.#requests.key(key) }])
     return this.#each('deleteMulti', options, build, same)
   }
 
@@ -289,34 +288,20 @@ export class Client extends EventEmitter<ClientEvents> {
    * @throws MemcacheKeyError where a command with this key would reject with it.
    */
   checkKey(key: KeyLike): string {
-    return this.#key(key)
-  }
-
-  #key(key: KeyLike): Key {
-    return wireKey(key, this.#keys)
-  }
-
-  #get(key: KeyLike, cas: boolean, touch?: number): Request<'get'> {
-    return { op: 'get', key: this.#key(key), cas, touch }
+    return this.#requests.key(key)
   }
 
   /** One request for all keys; the hits by the keys' names. */
   #many<R>(command: string, keys: Iterable<KeyLike>, options: CallOptions | undefined, cas: boolean, result: Read<Item, R>): Promise<Map<string, R>> {
-    if (!Array.isArray(keys)) return this.#caller.guard(command, options, () => this.#many(command, [...list('keys', keys)], options, cas, result))
-    if (keys.length === 0) return this.#caller.guard(command, options, async () => new Map())
-    let names: readonly string[]
-    const build = (): Request<'getMulti'> => {
-      const different = nameKeys(keys, this.#keys)
-      names = different.names
-      return { op: 'getMulti', keys: different.wires, cas }
+    if (Array.isArray(keys) && keys.length > 0) {
+      let named: NamedKeys
+      const build = (): Request<'getMulti'> => ({ op: 'getMulti', keys: (named = this.#requests.named(keys)).wires, cas })
+      return this.#caller.call(command, options, build, (items) => hitsOf(items, named, result))
     }
-    return this.#caller.call(command, options, build, (items, request) => {
-      const hits = new Map<string, R>()
-      for (let place = 0; place < items.length; place += 1) {
-        const item = items[place]
-        if (item !== undefined) hits.set(names[place] as string, result(item, { key: request.keys[place] as Key }))
-      }
-      return hits
+    return this.#caller.guard(command, options, async (caller) => {
+      const named = this.#requests.named([...list('keys', keys)])
+      const items = named.wires.length === 0 ? [] : await caller.execute({ op: 'getMulti', keys: named.wires, cas }, options)
+      return hitsOf(items, named, result)
     })
   }
 
@@ -327,32 +312,25 @@ export class Client extends EventEmitter<ClientEvents> {
     build: () => (readonly [KeyLike, Request<O>])[],
     result: (reply: Reply<O>) => R,
   ): Promise<Map<string, R>> {
-    return this.#caller.guard(command, options, async () => {
+    return this.#caller.guard(command, options, async (caller) => {
       const latest = new Map(build().map((pair) => [pair[1].key, pair]))
-      const { names } = nameKeys(Array.from(latest.values(), ([key]) => key), this.#keys)
+      const { names } = this.#requests.named(Array.from(latest.values(), ([key]) => key))
       const requests = Array.from(latest.values(), ([, request]) => request)
-      const replies = await this.#caller.all(requests, options)
+      const replies = await caller.all(requests, options)
       return new Map(names.map((name, place) => [name, result(replies[place] as Reply<O>)]))
     })
   }
 
   #store(mode: StoreMode, key: KeyLike, value: unknown, options: CasOptions | undefined): Promise<boolean> {
-    return this.#caller.call(mode, options, () => this.#storing(mode, key, value, options), isStored)
-  }
-
-  #storing(mode: StoreMode, key: KeyLike, value: unknown, options: CasOptions | undefined): Request<'store'> {
-    const wire = this.#key(key)
-    const cas = mode === 'cas' ? casId(options?.cas === undefined ? this.#casIds?.get(wire) : options.cas) : undefined
-    const item = this.#values.item(value, cas, mode, options, this.#latin1) as Item // text, too, for the driver that takes it
-    return { op: 'store', mode, key: wire, item, expires: lifetime(options) }
+    return this.#caller.call(mode, options, () => this.#requests.store(mode, key, value, options), isStored)
   }
 
   #count<N extends number | bigint>(command: 'incr' | 'decr', key: KeyLike, delta: N, options: CountOptions | undefined): Promise<N | undefined> {
-    const build = (): Request<'count'> => ({ op: 'count', key: this.#key(key), ...step(delta, command === 'decr') })
+    const build = (): Request<'count'> => this.#requests.count(key, delta, command === 'decr')
     const result = (count: bigint | undefined): N | undefined => (count === undefined ? undefined : countLike(delta, count))
     const initial = options?.initial
     if (initial === undefined) return this.#caller.call(command, options, build, result)
-    const start = (): CounterStart => ({ initial: initialCount(initial, delta), flags: this.#values.counterFlags, expires: lifetime(options) })
-    return this.#caller.guard(command, options, async () => result(await this.#caller.countFrom(build(), start(), options)))
+    const start = (): CounterStart => this.#requests.counterStart(initial, delta, options)
+    return this.#caller.guard(command, options, async (caller) => result(await caller.countFrom(build(), start(), options)))
   }
 }

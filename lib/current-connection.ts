@@ -1,6 +1,7 @@
 import { ConnectPause } from './connect-pause.ts'
 import type { Endpoint } from './driver.ts'
 import { MemcacheClosedError, type MemcacheError, type MemcacheSocketError } from './errors.ts'
+import { ConnectTrace } from './tracing.ts'
 
 /** What a connection tells the driver that made it, each at most once. */
 export interface ConnectionEvents {
@@ -14,6 +15,7 @@ export class CurrentConnection<Connection> {
   readonly #make: (events: ConnectionEvents) => Connection
   readonly #pause = new ConnectPause()
   #present: Connection | undefined
+  #trace: ConnectTrace | undefined
 
   constructor(endpoint: Endpoint, make: (events: ConnectionEvents) => Connection) {
     this.#endpoint = endpoint
@@ -32,16 +34,24 @@ export class CurrentConnection<Connection> {
 
   /** The one there is, or else a new one. */
   get(): Connection {
-    return (this.#present ??= this.#make(this.#events))
+    return (this.#present ??= this.#begin())
+  }
+
+  #begin(): Connection {
+    const { connection, trace } = ConnectTrace.begin(this.#endpoint, () => this.#make(this.#events))
+    this.#trace = trace
+    return connection
   }
 
   readonly #events: ConnectionEvents = {
     opened: () => {
       this.#pause.end()
+      this.#trace?.settle()
       this.#endpoint.onConnect()
     },
     ended: (reason, wasOpen) => {
       this.#present = undefined
+      if (!wasOpen) this.#trace?.settle(reason)
       if (wasOpen) this.#endpoint.onDisconnect(reason)
       else if (!(reason instanceof MemcacheClosedError)) this.#pause.begin(reason)
     },

@@ -65,6 +65,8 @@ export interface ClientOptions {
   readonly keyPrefix?: string | undefined
   /** Keys may have blanks, control characters and any other bytes, where the driver can say them. Default false. */
   readonly binaryKeys?: boolean | undefined
+  /** Let traces (see tracing.ts) name the keys of commands. Default false. */
+  readonly traceKeys?: boolean | undefined
 }
 
 /** Checked options, with the defaults in place of what was not said. */
@@ -97,6 +99,7 @@ const defaults: Settings = {
   joinGets: true,
   keyPrefix: '',
   binaryKeys: false,
+  traceKeys: false,
 }
 
 /** Bytes: memcached itself takes no item of more than 1 GiB. */

@@ -9,17 +9,17 @@ import { root } from './support/pages.ts'
 
 /** Top to bottom. A file imports from its own layer or from one below. */
 const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
-  ['door', lib('index')],
+  ['door', lib('index', 'keyv', 'keyv-namespace')],
   [
     'client',
-    [...lib('client', 'caller', 'call', 'options', 'call-options', 'arguments', 'bulk', 'counting', 'results', 'cas-ids', 'format'), ...sources('lib/queue')],
+    [...lib('client', 'caller', 'call', 'options', 'call-options', 'arguments', 'bulk', 'counting', 'requests', 'results', 'cas-ids', 'format'), ...sources('lib/queue')],
   ],
   ['drivers and serializers', [...sources('drivers'), ...sources('serializers')]],
   [
     'mechanics',
     [
       ...lib('wire', 'connection', 'socket', 'outbox', 'pending', 'get-joiner', 'joined-gets', 'alarm', 'abort-watch', 'wrap', 'wrapped-connection', 'asked'),
-      ...lib('current-connection', 'connect-pause', 'connection-faults'),
+      ...lib('current-connection', 'connect-pause', 'connection-faults', 'tracing'),
       ...lib('codec', 'serialization', 'plain-values', 'compression', 'counter', 'error-as-miss', 'package-loader'),
     ],
   ],

@@ -189,6 +189,33 @@ t.test('the programs that .ci/runtimes.js runs on every runtime, on this one', a
   }
 })
 
+t.test('the adapter for Keyv, without Keyv, and with a client of either copy', async (t) => {
+  const program = `
+    import assert from 'node:assert/strict'
+    import { createRequire } from 'node:module'
+    import { Client } from 'ermc'
+    import * as esm from 'ermc/keyv'
+    import { startServer } from 'ermc/testing'
+    const require = createRequire(import.meta.url)
+    const cjs = require('ermc/keyv')
+    const server = await startServer()
+    const clients = [new Client(server.url), new (require('ermc').Client)(server.url)]
+    for (const client of clients) {
+      for (const { KeyvErmc } of [esm, cjs]) {
+        const store = new KeyvErmc(client, { namespace: 'a' })
+        assert.equal(await store.set('k', 'v', 5000), true)
+        assert.equal(await store.get('k'), 'v')
+        await store.disconnect()
+        assert.equal(client.isConnected(), true)
+      }
+      await client.close()
+    }
+    await server.close()
+    console.log('used')`
+  writeFileSync(join(consumer, 'keyv.mjs'), program)
+  t.match(node(consumer, 'keyv.mjs'), 'used')
+})
+
 t.test('both copies in one process: instanceof holds between them', async (t) => {
   const program = `
     import assert from 'node:assert/strict'
@@ -214,6 +241,7 @@ t.test('both copies in one process: instanceof holds between them', async (t) =>
 const TYPED = `
 import { Client, flags, intercept, MemcacheError, text, type ClientOptions, type Item, type KeyLike, type Serializer } from 'ermc'
 import { memjs } from 'ermc/drivers/memjs'
+import { KeyvErmc } from 'ermc/keyv'
 import { msgpack } from 'ermc/serializers/msgpack'
 import { startServer, type ServerOptions, type TestServer } from 'ermc/testing'
 
@@ -222,7 +250,7 @@ type None<T extends readonly false[]> = T
 export type NotAny = None<[
   IsAny<KeyLike>, IsAny<Item['value']>, IsAny<ReturnType<Serializer['serialize']>>, IsAny<Client>, IsAny<Client['socket']>,
   IsAny<NonNullable<Client['socket']>['write']>, IsAny<ClientOptions['driver']>, IsAny<typeof text>, IsAny<typeof memjs>, IsAny<typeof msgpack>, IsAny<MemcacheError['sent']>,
-  IsAny<Parameters<TestServer['garble']>[0]>, IsAny<ServerOptions['now']>, IsAny<TestServer>,
+  IsAny<Parameters<TestServer['garble']>[0]>, IsAny<ServerOptions['now']>, IsAny<TestServer>, IsAny<KeyvErmc>, IsAny<KeyvErmc['namespace']>,
 ]>
 
 const options: ClientOptions = { port: 11211, layers: [intercept({ get: (request, next, call) => next(request, call) })] }

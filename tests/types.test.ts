@@ -162,7 +162,7 @@ export async function mistakes(client: Client): Promise<void> {
 export function construction(): Client[] {
   const options: ClientOptions = {
     host: 'h', port: 1, connectTimeout: 1, timeout: 1, maxKeyLength: 1, maxValueLength: 1, disableNagle: true, keepAlive: true, serializer: json, compressor: lz4,
-    minCompressLength: 1, layers: [], cacheCas: true, errorAsMiss: true, maxPending: 1, maxPendingBytes: 1, keyPrefix: 'p', driver: text,
+    minCompressLength: 1, layers: [], cacheCas: true, errorAsMiss: true, maxPending: 1, maxPendingBytes: 1, keyPrefix: 'p', driver: text, traceKeys: true,
   }
   const clients = [new Client(), new Client({}), new Client('memcached://h'), new Client('unix:/s', { timeout: 1 }), new Client(options), new Client({ path: '/s', driver: noop, host: undefined })]
   const format: Format = { ...raw, compressors: [deflate], encode: (value) => ({ value: Buffer.from(String(value)), flags: 0 }) }

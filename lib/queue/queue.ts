@@ -46,10 +46,10 @@ export class Queue<T = Buffer> {
    * waits rejects only if nothing comes: an item that comes is given. Wire: `get <queue>[/t=<milliseconds>]`.
    */
   get(options?: QueueGetOptions): Promise<T | undefined> {
-    return this.#caller.guard('get', undefined, async () => {
+    return this.#caller.guard('get', undefined, async (caller) => {
       const { blockFor, timeout, signal = NEVER } = checkGet(options)
       signal.throwIfAborted()
-      const item = await (blockFor > 0 ? this.#wait(blockFor, timeout, signal) : this.#caller.execute(this.#reading(''), { timeout }))
+      const item = await (blockFor > 0 ? this.#wait(blockFor, timeout, signal) : caller.execute(this.#reading(''), { timeout }))
       if (item === undefined) signal.throwIfAborted()
       return item && decodeJob(this.#address.codec, item.value, this.name)
     })
