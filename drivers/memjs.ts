@@ -63,6 +63,7 @@ class Connection {
       end: () => lost(this.#closedByServer()),
       error: lost,
     })
+    if (endpoint.unref) this.socket.unref() // each call has a clock, which keeps the process alive until it is settled
   }
 
   /** Sends a request. Of a reply in several packets, all but the last, which has no body, go to `collect`. */

@@ -20,6 +20,8 @@ export interface Endpoint {
   readonly timeout: number
   readonly disableNagle: boolean
   readonly keepAlive: boolean
+  /** Whether a connection on which nothing is waited for lets the process end. */
+  readonly unref: boolean
   /** How many requests may be waiting for their reply. */
   readonly maxPending: number
   /** How many bytes these requests may have together. */

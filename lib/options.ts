@@ -34,6 +34,8 @@ export interface ClientOptions {
   readonly disableNagle?: boolean | undefined
   /** TCP keep-alive. Default true. */
   readonly keepAlive?: boolean | undefined
+  /** An idle connection keeps no process alive: that ends without `close()` once nothing is waited for. Default false. */
+  readonly unref?: boolean | undefined
   /**
    * How values that are no string, Buffer, integer or bigint become bytes. Of a list the first one writes, and all of them
    * read; what `json` has written is always read. Or a whole format, such as another client's. Default `json`.
@@ -81,6 +83,7 @@ const defaults: Settings = {
   maxValueLength: 1_000_000,
   disableNagle: true,
   keepAlive: true,
+  unref: false,
   serializer: json,
   compressor: undefined,
   minCompressLength: 0,
@@ -134,10 +137,10 @@ export function resolveOptions(url: string | undefined, options: ClientOptions):
 
 /** What a driver needs to know of the settings. */
 export function endpointOf(settings: Settings, events: Pick<Endpoint, 'onConnect' | 'onDisconnect'>): Endpoint {
-  const { host, port, path, connectTimeout, timeout, disableNagle, keepAlive, maxPending, maxPendingBytes, maxValueLength } = settings
+  const { host, port, path, connectTimeout, timeout, disableNagle, keepAlive, unref, maxPending, maxPendingBytes, maxValueLength } = settings
   const name = path ?? `${host.includes(':') ? `[${host}]` : host}:${port}`
   const maxReplyLength = Math.max(LONGEST_REPLY, maxValueLength)
-  return { host, port, path, name, connectTimeout, timeout, disableNagle, keepAlive, maxPending, maxPendingBytes, maxReplyLength, ...events }
+  return { host, port, path, name, connectTimeout, timeout, disableNagle, keepAlive, unref, maxPending, maxPendingBytes, maxReplyLength, ...events }
 }
 
 /** What a client's keys have to be. @throws MemcacheUnsupportedError for `binaryKeys` on a driver that cannot say them. */

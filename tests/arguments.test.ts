@@ -388,7 +388,7 @@ void t.test('the constructor', async (t) => {
     host: ['', 5, null, {}, 'a\0b', ['h']], port: [0, -1, 65536, 1.5, NaN, '11211', null, Infinity], path: ['', 5, null, 'a\0b'],
     connectTimeout: [0, -1, NaN, Infinity, '5', 2 ** 31, null], timeout: [0, -1, NaN, Infinity, '5', 2 ** 31, null],
     maxKeyLength: [0, -1, 1.5, '250', NaN, null], maxValueLength: [-1, 1.5, NaN, '5', Infinity, null], minCompressLength: [-1, 1.5, NaN, true, null],
-    maxPending: [0, -1, 1.5, NaN, Infinity, null], maxPendingBytes: [0, -1, NaN, '5', null], disableNagle: [0, 'true', null], keepAlive: [1, null], cacheCas: ['yes', null], errorAsMiss: [1, null],
+    maxPending: [0, -1, 1.5, NaN, Infinity, null], maxPendingBytes: [0, -1, NaN, '5', null], disableNagle: [0, 'true', null], keepAlive: [1, null], unref: [1, 'true', null], cacheCas: ['yes', null], errorAsMiss: [1, null],
     driver: ['text', {}, null], serializer: ['json', () => {}, null, {}, { flag: 32 }], compressor: ['lz4', () => {}, null, {}, { flag: 8 }], layers: [{}, () => {}, 'x', null, ['x'], [null]],
   }
   for (const [option, values] of Object.entries(WRONG)) {
