@@ -120,6 +120,9 @@ const METHODS = {
   format: ['encode', 'decode'],
 } as const
 
+/** What no name of a host or socket has; in an error it could begin a line of its own. */
+const CONTROL = /[\x00-\x1f\x7f]/
+
 /** Options of later versions, which must not look as if they worked. */
 const NOT_YET = new Set(['tls', 'username', 'password'])
 
@@ -180,7 +183,7 @@ function checkOption(name: string, value: unknown): void {
   if (name === 'serializer' || name === 'compressor') return checkParts(name, value)
   const expected = name === 'path' ? 'string' : typeof defaults[name as keyof Settings]
   if (typeof value !== expected || value === null) throw new MemcacheValueError(`the option "${name}" is a ${expected}, not ${show(value)}`)
-  if ((name === 'host' || name === 'path') && (value === '' || String(value).includes('\0'))) {
+  if ((name === 'host' || name === 'path') && (value === '' || CONTROL.test(String(value)))) {
     throw new MemcacheValueError(`the option "${name}" is ${show(value)}`)
   }
   if (name === 'layers' && !(Array.isArray(value) && value.every((layer) => typeof layer === 'function'))) {
