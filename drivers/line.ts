@@ -95,9 +95,6 @@ export function readData(reader: ByteReader, dataStart: number, length: number, 
   return data
 }
 
-/** More statistics than any server has, one for each slab class included: a reply that goes on is not collected for ever. */
-export const MOST_STATS = 100_000
-
 /** @throws MemcacheUnsupportedError for a section whose reply is one statistic, and nothing that ends it. */
 export function checkSection(section: string): void {
   if (/^sizes_(en|dis)able\b/.test(section)) throw new MemcacheUnsupportedError(`"stats ${section}" has no reply that can be told from the next one`)
