@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { readdirSync, readFileSync } from 'node:fs'
 import { ByteReader } from '../../lib/byte-reader.ts'
-import type { Request } from '../../lib/commands.ts'
+import type { Item, Request } from '../../lib/commands.ts'
 import { MemcacheDriverError, MemcacheError, MemcacheProtocolError } from '../../lib/errors.ts'
 import { encoded } from '../support/exchanges.ts'
 import { oursOf, repliesTo, show, SUBJECTS, type Subject } from '../support/replay.ts'
@@ -51,18 +51,25 @@ class StrictReader extends ByteReader {
 }
 
 /** What is wrong with how these bytes are read; nothing, if all is well. They are read whole, and in pieces of many lengths. */
-export function flaws({ protocol }: Subject, { requests, response }: Input, random: Random): string[] {
+export function flaws({ name, protocol }: Subject, { requests, response }: Input, random: Random): string[] {
   const bytes = Buffer.from(response, 'latin1')
   const read = (parts: readonly Buffer[]): unknown[] => repliesTo(protocol, requests, parts, { reader: new StrictReader(), maxLength: MAX_LENGTH })
   const whole = read([bytes])
   const wrong = whole.filter((reply) => reply instanceof Error && !isOurs(reply)).map((error) => `not an error of ours: ${(error as Error).stack}`)
   if (whole.length > requests.length + 1) wrong.push(`${whole.length} replies to ${requests.length} requests`)
+  if (name !== 'binary') wrong.push(...unfenced(whole, response))
   const expected = show(whole.map(kind))
   for (const parts of [pieces(bytes, random), pieces(bytes, random)]) {
     const found = show(read(parts).map(kind))
     if (found !== expected) wrong.push(`in ${parts.length} pieces ${found.slice(0, 500)}, not ${expected.slice(0, 500)}`)
   }
   return wrong
+}
+
+/** The values among these replies, of a protocol of lines, that no CRLF stands behind. */
+function unfenced(replies: readonly unknown[], response: string): string[] {
+  const values = replies.flat().flatMap((reply) => (Buffer.isBuffer((reply as Partial<Item> | undefined)?.value) ? [(reply as Item).value.toString('latin1')] : []))
+  return values.filter((value) => !response.includes(`${value}\r\n`)).map((value) => `${JSON.stringify(value.slice(0, 100))} is taken for a value`)
 }
 
 /** What a connection expects of a protocol: a refusal, or a fault that ends it. */
