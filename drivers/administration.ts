@@ -1,7 +1,7 @@
 import { commandName, type Request } from '../lib/commands.ts'
 import { more, type Exchange, type Fold } from '../lib/driver.ts'
-import { MemcacheProtocolError } from '../lib/errors.ts'
-import { checkSection, MOST_STATS, statistic, unexpected } from './line.ts'
+import { checkSection, statistic, unexpected } from './line.ts'
+import { Statistics } from './statistics.ts'
 
 /**
  * The commands about the server itself. The text and the meta protocol have them in common; a frame that is a line comes
@@ -24,14 +24,13 @@ export const stats: Exchange<'stats', unknown> = {
     return section === '' ? 'stats\r\n' : `stats ${section}\r\n`
   },
   decode(request) {
-    const collected = new Map<string, string>()
+    const stats = new Statistics()
     const end = request.section === 'reset' ? 'RESET' : /^detail o(?:n|ff)$/.test(request.section) ? 'OK' : 'END'
     return (frame) => {
-      if (frame === end || frame === 'END') return collected // queue servers do not look at the section
+      if (frame === end || frame === 'END') return stats.collected // queue servers do not look at the section
       const line = typeof frame === 'string' ? statistic(frame) : undefined
       if (line === undefined) throw unexpectedFrame(frame, request)
-      if (collected.size === MOST_STATS) throw new MemcacheProtocolError(`the reply to "stats" has more than ${MOST_STATS} lines`)
-      collected.set(line.name, line.value)
+      stats.add(line.name, line.value)
       return more
     }
   },

@@ -24,6 +24,7 @@ import {
   STORE,
   uncheckedCas,
 } from './packet.ts'
+import { Statistics } from './statistics.ts'
 
 const REQUEST = 0x80
 const { GET, DELETE, INCREMENT, DECREMENT, FLUSH, NOOP, VERSION, GETKQ, STAT, TOUCH, GAT } = OPCODE
@@ -233,13 +234,13 @@ function encodeStats({ section }: Request<'stats'>, opaque: number): Bytes {
 
 /** One packet for each statistic, its name as the key; one without a name ends them. */
 function foldStats(request: Request<'stats'>, opaque: number): Fold<Map<string, string>, Frame> {
-  const stats = new Map<string, string>()
+  const stats = new Statistics()
   return (frame) => {
     const reply = checked(frame, STAT, opaque, request)
     if (reply.status !== OK) throw refusalOf(reply)
     const name = keyOf(reply)
-    if (name === '') return stats
-    addStatistic(stats, name, reply.value.toString('latin1'))
+    if (name === '') return stats.collected
+    addStatistic(stats, name, reply.value)
     return more
   }
 }

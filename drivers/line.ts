@@ -30,12 +30,13 @@ const LONGEST_LINE = 64 * 1024
 
 /**
  * Where the line at the reader's start ends: the index of its CR. `undefined` while the line is not whole.
- * @throws MemcacheProtocolError for a bare LF, and for a line that does not end.
+ * @throws MemcacheProtocolError for a bare LF, and for a line that is too long to be one, whether or not its end has come.
  */
 export function lineEnd(reader: ByteReader): number | undefined {
   const { bytes, start, end } = reader
   const newline = bytes.indexOf(LF, start)
   if (newline === -1 || newline >= end) return unfinishedLine(reader)
+  checkLine(newline - start)
   if (newline === start || bytes[newline - 1] !== CR) {
     throw new MemcacheProtocolError(`a line of a reply does not end in CRLF: ${show(bytes, start, newline)}`)
   }
@@ -44,7 +45,12 @@ export function lineEnd(reader: ByteReader): number | undefined {
 
 /** Waits for the rest of the line at the reader's start. @throws MemcacheProtocolError when it is too long to be one. */
 export function unfinishedLine({ start, end }: ByteReader): undefined {
-  if (end - start > LONGEST_LINE) throw new MemcacheProtocolError(`a line of a reply is longer than ${LONGEST_LINE} bytes`)
+  checkLine(end - start)
+}
+
+/** @throws MemcacheProtocolError for more bytes than a line has. */
+export function checkLine(length: number): void {
+  if (length > LONGEST_LINE) throw new MemcacheProtocolError(`a line of a reply is longer than ${LONGEST_LINE} bytes`)
 }
 
 /** Where the token that begins at `from` ends: the index of the next blank or control character, or `to`. */
@@ -84,9 +90,6 @@ export function dataEnd(reader: ByteReader, dataStart: number, length: number, m
   if (reader.bytes[end] === CR && reader.bytes[end + 1] === LF) return end
   throw new MemcacheProtocolError(`no CRLF stands behind a value of ${length} bytes`)
 }
-
-/** More statistics than any server has, one for each slab class included: a reply that goes on is not collected for ever. */
-export const MOST_STATS = 100_000
 
 /** @throws MemcacheUnsupportedError for a section whose reply is one statistic, and nothing that ends it. */
 export function checkSection(section: string): void {

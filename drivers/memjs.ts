@@ -13,6 +13,7 @@ import { checkSection, unaskedLine } from './line.ts'
 import {
   addStatistic, DO_NOT_CREATE, exptime, hex, isFatal, isPacket, LONGEST_KEY, NO_MATCH, OPCODE, packetSize, readLine, refused, STATUS, STORE, uncheckedCas,
 } from './packet.ts'
+import { Statistics } from './statistics.ts'
 
 const { OK, KEY_ENOENT } = STATUS
 
@@ -63,6 +64,7 @@ class Connection {
       end: () => lost(this.#closedByServer()),
       error: lost,
     })
+    if (endpoint.unref) this.socket.unref() // each call has a clock, which keeps the process alive until it is settled
   }
 
   /** Sends a request. Of a reply in several packets, all but the last, which has no body, go to `collect`. */
@@ -240,9 +242,9 @@ function backend(endpoint: Endpoint): Backend {
       flush: async ({ delay }) => told(await ask(OPCODE.FLUSH, delay === 0 ? {} : { extras: uint32(exptime(delay)) }), { [OK]: true }),
       async stats({ section }) {
         checkSection(section)
-        const stats = new Map<string, string>()
-        const last = await ask(OPCODE.STAT, { key: section }, ({ key, val }) => addStatistic(stats, key.toString('latin1'), val.toString('latin1')))
-        return told(last, { [OK]: stats })
+        const stats = new Statistics()
+        const last = await ask(OPCODE.STAT, { key: section }, ({ key, val }) => addStatistic(stats, key.toString('latin1'), val))
+        return told(last, { [OK]: stats.collected })
       },
       version: async () => {
         const packet = await ask(OPCODE.VERSION, {})

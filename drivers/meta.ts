@@ -6,7 +6,7 @@ import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protoc
 import { MemcacheProtocolError, MemcacheServerError, type MemcacheDriverError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, stats, unexpectedFrame, verbosity, version } from './administration.ts'
-import { CR, CRLF, dataEnd, decimal, decimal64, LF, lineEnd, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
+import { checkLine, CR, CRLF, dataEnd, decimal, decimal64, LF, lineEnd, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
 
 /** The longest key in bytes of which the base64 form has no more than the 250 characters that memcached takes. */
 const LONGEST_BINARY_KEY = 186
@@ -74,6 +74,7 @@ function readReply(reader: ByteReader, status: Status, maxLength: number): MetaF
     at = flagEnd
   }
   if (at + 1 >= end && !bytes.subarray(at, end).includes(LF)) return unfinishedLine(reader)
+  checkLine(at - start)
   if (length < 0 || frame.malformed || bytes[at] !== CR || bytes[at + 1] !== LF) {
     throw new MemcacheProtocolError(`this is no meta reply: ${show(bytes, start, Math.min(at, end))}`)
   }

@@ -9,7 +9,8 @@ import {
   MemcacheProtocolError,
   MemcacheServerError,
 } from '../lib/errors.ts'
-import { CRLF, lineEnd, MOST_STATS, printable, statistic } from './line.ts'
+import { CRLF, lineEnd, printable, statistic } from './line.ts'
+import type { Statistics } from './statistics.ts'
 
 /** What the drivers of memcached's binary protocol have in common, our own and memjs: packets, their words and what these mean. */
 
@@ -140,11 +141,17 @@ export function isFatal(opcode: number, status: number): boolean {
 }
 
 /** Adds what one packet of statistics says. @throws MemcacheProtocolError where they do not end. */
-export function addStatistic(stats: Map<string, string>, name: string, value: string): void {
-  if (stats.size >= MOST_STATS) throw new MemcacheProtocolError(`the reply to "stats" has more than ${MOST_STATS} packets`)
+export function addStatistic(stats: Statistics, name: string, value: Buffer): void {
+  const text = value.toString('latin1')
+  if (name !== 'detailed') return stats.add(name, text)
   // `stats detail dump` comes as the text of the text protocol.
-  const lines = name === 'detailed' ? value.split(CRLF).flatMap((line) => statistic(line) ?? []) : [{ name, value }]
-  for (const each of lines) stats.set(each.name, each.value)
+  for (let from = 0; from < text.length; ) {
+    const newline = text.indexOf(CRLF, from)
+    const end = newline === -1 ? text.length : newline
+    const line = statistic(text.slice(from, end))
+    if (line !== undefined) stats.add(line.name, line.value)
+    from = end + CRLF.length
+  }
 }
 
 /** A byte in a message. */

@@ -32,6 +32,9 @@ const CAS = new Set([...STORE, 'cas'])
 const COUNT = new Set([...CALL, 'initial', 'ttl'])
 const KNOWN = new Map(Object.entries({ put: new Set([...CALL, 'ttl']), set: STORE, add: STORE, replace: STORE, append: STORE, prepend: STORE, setMulti: STORE, cas: CAS, incr: COUNT, decr: COUNT }))
 
+/** What is called of a signal. */
+const SIGNAL = ['addEventListener', 'removeEventListener', 'throwIfAborted'] as const
+
 /** Whether this is an object that can only be meant as options: a Date, a Map or a URL is meant as something else. */
 export function isPlain(options: unknown): options is object {
   if (typeof options !== 'object' || options === null) return false
@@ -53,7 +56,7 @@ export function checkCall(command: string, options: CallOptions & { readonly min
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0 && timeout <= LONGEST_TIMEOUT)) {
     throw new MemcacheValueError(`a timeout is a number of milliseconds above 0, at most ${LONGEST_TIMEOUT}, not ${show(timeout)}`)
   }
-  if (signal !== undefined && (typeof signal?.addEventListener !== 'function' || typeof signal.throwIfAborted !== 'function')) {
+  if (signal !== undefined && !SIGNAL.every((method) => typeof signal?.[method] === 'function')) {
     throw new MemcacheValueError('a signal is an AbortSignal')
   }
   if (minCompressLength !== undefined && !(Number.isInteger(minCompressLength) && (minCompressLength as number) >= 0)) {
@@ -61,8 +64,14 @@ export function checkCall(command: string, options: CallOptions & { readonly min
   }
 }
 
-/** @throws MemcacheValueError for an option whose name is not among these. */
+/**
+ * @throws MemcacheValueError for an option whose name is not among these, and for one that is inherited: somebody has written
+ * to Object.prototype, and it would hold for every call of the process.
+ */
 export function checkNames(command: string, options: object, known: ReadonlySet<string>): void {
+  for (const name of known) {
+    if (name in options && !Object.hasOwn(options, name)) throw new MemcacheValueError(`the option "${name}" of ${command} is not the caller's own: a prototype has it`)
+  }
   for (const name of Object.keys(options)) {
     if (!known.has(name)) throw new MemcacheValueError(`${command} has no option "${name}": it has ${[...known].join(', ')}`)
   }

@@ -20,6 +20,7 @@ import { endpointOf, keyRulesOf, resolveOptions, type ClientOptions } from './op
 import type { QueueOptions } from './queue/options.ts'
 import type { Queue } from './queue/queue.ts'
 import { Queues } from './queue/queues.ts'
+import { checkRequests } from './request-check.ts'
 import { hitsOf, Requests } from './requests.ts'
 import { isStored, Results, same, type Read, type Versioned } from './results.ts'
 import { Tracer } from './tracing.ts'
@@ -57,7 +58,8 @@ export class Client extends EventEmitter<ClientEvents> {
     const settings = typeof first === 'string' ? resolveOptions(first, second) : resolveOptions(undefined, first)
     const open: OpenDriver = (events) => {
       const driver = settings.driver(endpointOf(settings, events))
-      return { driver, execute: stack(settings.layers)(driver.execute) }
+      if (settings.layers.length === 0) return { driver, execute: driver.execute }
+      return { driver, execute: stack(settings.layers)(checkRequests(driver.execute, keyRulesOf(settings, driver), driver.queues ?? false)) }
     }
     const endpoint = endpointOf(settings, {
       // In a turn of their own, so that a listener that throws harms nobody but itself.

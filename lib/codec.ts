@@ -1,7 +1,9 @@
 /// <reference types="node" preserve="true" />
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
+import { types } from 'node:util'
 import type { Item, Key, StoreMode } from './commands.ts'
 import { complete, MemcacheError, MemcacheValueError } from './errors.ts'
+import { plainBytes } from './plain-bytes.ts'
 import { show, showThrown } from './show.ts'
 
 /** What a caller says about storing one value, as far as it concerns what is stored. */
@@ -50,7 +52,6 @@ export function attempt<R>(maker: string, make: () => R): R {
 
 /** What such a maker gave. @throws MemcacheValueError for no Uint8Array: anything else with a length would be sent with a wrong one. */
 export function asBuffer(maker: string, bytes: unknown): Buffer {
-  if (Buffer.isBuffer(bytes)) return bytes
-  if (bytes instanceof Uint8Array) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (types.isUint8Array(bytes)) return plainBytes(bytes) // which the Proxy of one is not
   throw new MemcacheValueError(`the ${maker} has given ${show(bytes)}, not a Buffer`)
 }

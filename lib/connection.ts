@@ -144,6 +144,13 @@ export class Connection<Frame> {
     this.#flush()
   }
 
+  /** The process is kept alive, where `unref` says so, only as long as there is a reply to wait for. */
+  #hold(): void {
+    if (!this.#endpoint.unref || !this.open) return // the attempt to connect is waited for in any case
+    if (this.#awaiting.length + this.#outbox.length > 0) this.socket.ref()
+    else this.socket.unref()
+  }
+
   /** The time of this turn, whose requests leave together when it ends. */
   #turn(): number {
     if (this.#flushing) return this.#now
@@ -180,6 +187,7 @@ export class Connection<Frame> {
 
   #flush(): void {
     if (this.open && this.#closing === undefined) this.#outbox.flush(this.socket, this.#leave, this.#joiner)
+    this.#hold()
   }
 
   /** Whether a request is still to be written, now that it is its turn: one that is settled is not sent at all. */
@@ -204,6 +212,7 @@ export class Connection<Frame> {
         throw new MemcacheProtocolError('the server sent bytes that nobody asked for')
       }
       reader.keep()
+      this.#hold()
     } catch (error) {
       const fault = error instanceof MemcacheError ? error : new MemcacheProtocolError('a reply could not be read', { cause: error })
       complete(fault, { server: this.#endpoint.name, sent: true })

@@ -22,6 +22,8 @@ export interface Endpoint {
   readonly keepAlive: boolean
   /** Whether concurrent `get`s may travel as one. */
   readonly joinGets: boolean
+  /** Whether a connection on which nothing is waited for lets the process end. */
+  readonly unref: boolean
   /** How many requests may be waiting for their reply. */
   readonly maxPending: number
   /** How many bytes these requests may have together. */

@@ -1,7 +1,9 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
+import { types } from 'node:util'
 import type { Key } from './commands.ts'
 import { MemcacheKeyError } from './errors.ts'
+import { plainBytes } from './plain-bytes.ts'
 
 /** A key as the caller writes it: text (sent as UTF-8), or a Buffer with the very bytes. */
 export type KeyLike = string | Buffer
@@ -53,7 +55,7 @@ function forbidden(key: KeyLike, bytes: Key): MemcacheKeyError {
 /** The bytes of a key as latin1 text. */
 
 function keyBytes(key: KeyLike): Key {
-  if (Buffer.isBuffer(key)) return Buffer.prototype.toString.call(key, 'latin1')
+  if (types.isUint8Array(key) && Buffer.isBuffer(key)) return plainBytes(key).toString('latin1')
   if (typeof key !== 'string') throw new MemcacheKeyError(`a key is a string or a Buffer, not ${key === null ? 'null' : `a ${typeof key}`}`)
   if (!key.isWellFormed()) throw new MemcacheKeyError(`the key ${show(key)} has a lone surrogate, which has no bytes in UTF-8`)
   return Buffer.from(key, 'utf8').toString('latin1')
@@ -65,8 +67,9 @@ function keyBytes(key: KeyLike): Key {
  */
 function keyName(key: KeyLike): string {
   if (typeof key === 'string') return key
-  const text = Buffer.prototype.toString.call(key, 'utf8')
-  return Buffer.from(text, 'utf8').equals(key) ? text : Buffer.prototype.toString.call(key, 'latin1')
+  const bytes = plainBytes(key)
+  const text = bytes.toString('utf8')
+  return Buffer.from(text, 'utf8').equals(bytes) ? text : bytes.toString('latin1')
 }
 
 /** Different keys, in the order in which they were given. */
@@ -100,6 +103,6 @@ export function nameKeys(keys: readonly KeyLike[], rules: KeyRules): NamedKeys {
 
 /** A key in a message: escaped, and cut where it is long. */
 function show(key: KeyLike): string {
-  const text = typeof key === 'string' ? key : Buffer.prototype.toString.call(key, 'latin1', 0, 61)
+  const text = typeof key === 'string' ? key : plainBytes(key).toString('latin1', 0, 61)
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
 }

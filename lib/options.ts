@@ -34,6 +34,8 @@ export interface ClientOptions {
   readonly disableNagle?: boolean | undefined
   /** TCP keep-alive. Default true. */
   readonly keepAlive?: boolean | undefined
+  /** An idle connection keeps no process alive: that ends without `close()` once nothing is waited for. Default false. */
+  readonly unref?: boolean | undefined
   /**
    * How values that are no string, Buffer, integer or bigint become bytes. Of a list the first one writes, and all of them
    * read; what `json` has written is always read. Or a whole format, such as another client's. Default `json`.
@@ -88,6 +90,7 @@ const defaults: Settings = {
   maxValueLength: 1_000_000,
   disableNagle: true,
   keepAlive: true,
+  unref: false,
   serializer: json,
   compressor: undefined,
   minCompressLength: 0,
@@ -126,6 +129,9 @@ const METHODS = {
   format: ['encode', 'decode'],
 } as const
 
+/** What no name of a host or socket has; in an error it could begin a line of its own. */
+const CONTROL = /[\x00-\x1f\x7f]/
+
 /** Options of later versions, which must not look as if they worked. */
 const NOT_YET = new Set(['tls', 'username', 'password'])
 
@@ -143,10 +149,10 @@ export function resolveOptions(url: string | undefined, options: ClientOptions):
 
 /** What a driver needs to know of the settings. */
 export function endpointOf(settings: Settings, events: Pick<Endpoint, 'onConnect' | 'onDisconnect'>): Endpoint {
-  const { host, port, path, connectTimeout, timeout, disableNagle, keepAlive, joinGets, maxPending, maxPendingBytes, maxValueLength } = settings
+  const { host, port, path, connectTimeout, timeout, disableNagle, keepAlive, unref, joinGets, maxPending, maxPendingBytes, maxValueLength } = settings
   const name = path ?? `${host.includes(':') ? `[${host}]` : host}:${port}`
   const maxReplyLength = Math.max(LONGEST_REPLY, maxValueLength)
-  return { host, port, path, name, connectTimeout, timeout, disableNagle, keepAlive, joinGets, maxPending, maxPendingBytes, maxReplyLength, ...events }
+  return { host, port, path, name, connectTimeout, timeout, disableNagle, keepAlive, unref, joinGets, maxPending, maxPendingBytes, maxReplyLength, ...events }
 }
 
 /** What a client's keys have to be. @throws MemcacheUnsupportedError for `binaryKeys` on a driver that cannot say them. */
@@ -186,7 +192,7 @@ function checkOption(name: string, value: unknown): void {
   if (name === 'serializer' || name === 'compressor') return checkParts(name, value)
   const expected = name === 'path' ? 'string' : typeof defaults[name as keyof Settings]
   if (typeof value !== expected || value === null) throw new MemcacheValueError(`the option "${name}" is a ${expected}, not ${show(value)}`)
-  if ((name === 'host' || name === 'path') && (value === '' || String(value).includes('\0'))) {
+  if ((name === 'host' || name === 'path') && (value === '' || CONTROL.test(String(value)))) {
     throw new MemcacheValueError(`the option "${name}" is ${show(value)}`)
   }
   if (name === 'layers' && !(Array.isArray(value) && value.every((layer) => typeof layer === 'function'))) {

@@ -119,7 +119,7 @@ function decodePlain(bytes: Buffer, itemFlags: number): unknown {
 /** Bytes to be put before or behind others, whose flags stay: nearly the same in every format. */
 function pieceOf(value: unknown, mode: StoreMode, format: Format): Buffer {
   const piece = encodePlain(value)?.value
-  if (piece !== undefined) return format.piece === undefined ? piece : asBuffer('serializer', attempt('serializer', () => format.piece?.(piece)))
+  if (piece !== undefined) return asBuffer('serializer', format.piece === undefined ? piece : attempt('serializer', () => format.piece?.(piece)))
   throw new MemcacheValueError(`${mode} takes a string, a Buffer, a whole number or a bigint: the server only puts bytes together`)
 }
 

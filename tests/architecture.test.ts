@@ -12,7 +12,7 @@ const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
   ['door', lib('index', 'keyv', 'keyv-namespace')],
   [
     'client',
-    [...lib('client', 'caller', 'call', 'options', 'call-options', 'arguments', 'bulk', 'counting', 'requests', 'results', 'cas-ids', 'format'), ...sources('lib/queue')],
+    [...lib('client', 'caller', 'call', 'options', 'call-options', 'arguments', 'bulk', 'counting', 'requests', 'results', 'cas-ids', 'format', 'request-check'), ...sources('lib/queue')],
   ],
   ['drivers and serializers', [...sources('drivers'), ...sources('serializers')]],
   [
@@ -23,7 +23,7 @@ const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
       ...lib('codec', 'serialization', 'plain-values', 'compression', 'counter', 'error-as-miss', 'package-loader'),
     ],
   ],
-  ['contracts', lib('driver', 'middleware', 'byte-reader', 'fifo', 'key', 'expiry', 'flags')],
+  ['contracts', lib('driver', 'middleware', 'byte-reader', 'fifo', 'key', 'plain-bytes', 'expiry', 'flags')],
   ['words', lib('commands', 'errors', 'show')],
 ]
 

@@ -10,6 +10,7 @@ import type { KeyLike } from '../lib/key.ts'
 import type { ClientOptions } from '../lib/options.ts'
 import { startServer } from '../lib/testing/index.ts'
 import { rejection } from '../lib/testing/contract/rejection.ts'
+import { circular, HOSTILE, throwing } from './support/hostile-arguments.ts'
 import { listening } from './support/servers.ts'
 
 /** What callers may pass, and what they had better not: whatever it is, it never becomes a command. */
@@ -71,25 +72,6 @@ function requestsIn(bytes: string): string[] {
   }
   return requests
 }
-
-const tricky = (text: string): object => ({ toString: () => text, valueOf: () => text, toJSON: () => text, length: 1, [Symbol.toPrimitive]: () => text })
-const throwing = { toString() { throw new RangeError('toString') }, valueOf() { throw new RangeError('valueOf') }, toJSON() { throw new RangeError('toJSON') } }
-const circular: Record<string, unknown> = {}
-circular['self'] = circular
-
-/** Named, since some of them have no string of their own. */
-const HOSTILE: readonly (readonly [string, unknown])[] = [
-  ...['a\r\nflush_all\r\n', 'a\nb', 'a\rb', 'a\0b', ' a', 'a ', 'a b', '\t', 'a\x7f', '\x1b[31m', '\x0b', '\x85', '\u2028', '\u010a\u010d', 'a\u0120b', '\u0d0a', '\ud800', 'x\udc00', '', '0', '-1', '1 noreply', 'noreply',
-    '__proto__', 'constructor', 'toString', 'ok', '😀', 'k'.repeat(250), 'k'.repeat(251), 'é'.repeat(125), 'é'.repeat(126)].map((text) => [`${JSON.stringify(text).slice(0, 30)}${text.length > 30 ? ` of ${text.length}` : ''}`, text] as const),
-  ...[NaN, Infinity, -Infinity, 0.5, 1e21, 2 ** 31, 2 ** 53, -0, 0, 5, -1, -(2 ** 53), 5n, -1n, 2n ** 64n, true, false, null, undefined].map((value) => [`${typeof value} ${String(value)}`, value] as const),
-  ['a symbol', Symbol('s')], ['{}', {}], ['an object without a prototype', Object.create(null)], ['a circular object', circular],
-  ['an object with toString', tricky('x\r\nflush_all\r\n')], ['an object that looks like a key', tricky('ok')], ['an object that looks like a number', tricky('5')], ['an object that throws', throwing],
-  ['[]', []], ['["ok"]', ['ok']], ['[[...]]', [['ok', 'v']]], ['["a\\r\\nb"]', ['a\r\nb']], ['[null]', [null]], ['[5]', [5]], ['["ab"]', ['ab']], ['[[]]', [[]]], ['[circular]', [circular]],
-  ['a function', () => 'ok'], ['new String', Object('ok')], ['new Number', Object(5)], ['new Boolean', Object(true)], ['Object(1n)', Object(1n)],
-  ['a Date', new Date(Date.now() + 60_000)], ['no Date', new Date(NaN)], ['a Map', new Map([['ok', 'v']])], ['a Set', new Set(['a b'])], ['/x/', /x/],
-  ['a Buffer', Buffer.from('ok')], ['no Buffer', Buffer.alloc(0)], ['a Buffer with CRLF', Buffer.from('a\r\nb')], ['a long Buffer', Buffer.alloc(251, 'x')], ['a Buffer of bytes', Buffer.from([0xff, 0x80])], ['a Uint8Array', new Uint8Array([111, 107])],
-  ['something iterable that is not', { [Symbol.iterator]: 5 }], ['a generator that throws', { *[Symbol.iterator]() { yield 'ok'; throw new RangeError('generator') } }],
-]
 
 type Hostile = never
 
@@ -388,7 +370,7 @@ void t.test('the constructor', async (t) => {
     host: ['', 5, null, {}, 'a\0b', ['h']], port: [0, -1, 65536, 1.5, NaN, '11211', null, Infinity], path: ['', 5, null, 'a\0b'],
     connectTimeout: [0, -1, NaN, Infinity, '5', 2 ** 31, null], timeout: [0, -1, NaN, Infinity, '5', 2 ** 31, null],
     maxKeyLength: [0, -1, 1.5, '250', NaN, null], maxValueLength: [-1, 1.5, NaN, '5', Infinity, null], minCompressLength: [-1, 1.5, NaN, true, null],
-    maxPending: [0, -1, 1.5, NaN, Infinity, null], maxPendingBytes: [0, -1, NaN, '5', null], disableNagle: [0, 'true', null], keepAlive: [1, null], cacheCas: ['yes', null], errorAsMiss: [1, null],
+    maxPending: [0, -1, 1.5, NaN, Infinity, null], maxPendingBytes: [0, -1, NaN, '5', null], disableNagle: [0, 'true', null], keepAlive: [1, null], unref: [1, 'true', null], cacheCas: ['yes', null], errorAsMiss: [1, null],
     driver: ['text', {}, null], serializer: ['json', () => {}, null, {}, { flag: 32 }], compressor: ['lz4', () => {}, null, {}, { flag: 8 }], layers: [{}, () => {}, 'x', null, ['x'], [null]],
   }
   for (const [option, values] of Object.entries(WRONG)) {

@@ -1,8 +1,5 @@
-import { spawn } from 'node:child_process'
-import { outsideTap } from './support/outside-tap.ts'
 import { getEventListeners, once } from 'node:events'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { Client } from '../lib/client.ts'
 import * as errors from '../lib/errors.ts'
@@ -273,79 +270,6 @@ void t.test('events', async (t) => {
     await client.close()
     await nextTurn()
     t.strictSame(events, [])
-  })
-})
-
-/** Runs a module in a process of its own; gives how that ended and what it said. */
-async function run(t: Test, body: string): Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }> {
-  const file = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href)
-  const head = `import { Client } from ${file('../lib/client.ts')}\nimport { startServer } from ${file('../lib/testing/index.ts')}\n`
-  const dir = t.testdir({ 'script.mts': head + body })
-  const child = spawn(...outsideTap(process.execPath, ['--import', 'tsx', `${dir}/script.mts`]), { cwd: fileURLToPath(new URL('..', import.meta.url)), timeout: 30_000, killSignal: 'SIGKILL' })
-  let [stdout, stderr] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
-  return { code, signal, stdout, stderr }
-}
-
-void t.test('the process', async (t) => {
-  void t.test('ends by itself when its clients are closed, and nothing was ever printed', async (t) => {
-    const outcome = await run(t, `
-      const server = await startServer()
-      const make = (options) => new Client({ host: server.host, port: server.port, ...options })
-      const quiet = (promise) => promise.catch(() => {})
-      const used = make({ timeout: 60_000 })
-      await used.set('k', 1)
-      const controller = new AbortController()
-      const dropped = make({ timeout: 200 })
-      await dropped.set('k', 1)
-      server.garble('GARBAGE\\r\\n')
-      await quiet(dropped.get('k'))
-      await dropped.get('k')
-      server.dropConnections({ reset: true })
-      await quiet(dropped.get('k'))
-      await quiet(dropped.get('k'))
-      server.stall()
-      await quiet(dropped.get('k'))
-      for (let i = 0; i < 50; i += 1) quiet(used.get('k', { signal: controller.signal }))
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      controller.abort()
-      const connecting = make()
-      quiet(connecting.connect())
-      quiet(used.set('k', undefined))
-      const refused = new Client({ port: 1, errorAsMiss: true })
-      await refused.get('k')
-      const unknown = new Client({ host: 'no.such.host.invalid' })
-      await quiet(unknown.get('k'))
-      const never = make()
-      await Promise.all([used, dropped, connecting, refused, unknown, never].map((client) => client.close()))
-      await server.close()
-    `)
-    t.strictSame(outcome, { code: 0, signal: null, stdout: '', stderr: '' })
-  })
-
-  void t.test('is told of a listener that throws, which harms nothing else', async (t) => {
-    const { code, stdout, stderr } = await run(t, `
-      const uncaught = []
-      process.on('uncaughtException', (error) => uncaught.push(error.message))
-      const server = await startServer()
-      const client = new Client({ host: server.host, port: server.port })
-      const heard = []
-      client.on('connect', () => { throw new Error('in connect') })
-      client.on('disconnect', () => { throw new Error('in disconnect') })
-      const set = await Promise.all([client.set('a', 1), client.set('b', 2), client.connect()])
-      server.dropConnections()
-      await new Promise((resolve) => setTimeout(resolve, 50))
-      const get = await Promise.all([client.get('a'), client.get('b')])
-      await client.close()
-      await server.close()
-      await new Promise((resolve) => setTimeout(resolve, 10))
-      console.log(JSON.stringify({ set, get, uncaught }))
-    `)
-    t.equal(stderr, '')
-    t.equal(code, 0)
-    t.strictSame(JSON.parse(stdout), { set: [true, true, null], get: [1, 2], uncaught: ['in connect', 'in disconnect', 'in connect', 'in disconnect'] })
   })
 })
 

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import memjs from 'memjs'
@@ -106,6 +106,12 @@ t.test('every link inside the project leads somewhere', async (t) => {
     '#c: there is no such heading',
   ])
   t.same([...anchors('# `get(key)` · a\n## a\n## a\n```sh\n# no\n```')], ['getkey--a', 'a', 'a-1'])
+})
+
+t.test('every test that a page names is there', async (t) => {
+  for (const page of pages()) {
+    for (const [, file = ''] of read(page).matchAll(/`(tests\/[\w./-]+\.ts)`/g)) t.ok(existsSync(join(root, file)), `${page}: ${file}`)
+  }
 })
 
 t.test('nothing public is left out', async (t) => {

@@ -1,9 +1,7 @@
 import { Buffer } from 'node:buffer'
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { memjs } from '../drivers/memjs.ts'
 import {
   Client,
@@ -17,7 +15,6 @@ import {
   type ClientOptions,
 } from '../lib/index.ts'
 import { startServer } from '../lib/testing/index.ts'
-import { outsideTap } from './support/outside-tap.ts'
 import { failure, outcome, random, recovers, SLACK, unhandled } from './support/outcomes.ts'
 import { OPCODES, packet, packetEnd, packetsIn, uint32, uint64, type Packet, type PacketParts } from './support/packets.ts'
 import { startScripted as startScriptedServer, type Peer, type ScriptedServer } from './support/scripted-server.ts'
@@ -695,46 +692,6 @@ t.test('a reply is never given to another request', async (t) => {
   t.ok(right > 100 && failed > 20, `${right} right, ${failed} failed, ${server.peers.length} connections`)
   await client.close()
   await server.close()
-})
-
-/** Runs a module in a process of its own; gives how that ended and what it said. */
-async function run(t: Test, body: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const file = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href)
-  const head = ['lib/client.ts', 'drivers/memjs.ts', 'lib/testing/index.ts'].map((path) => `import * as m${path.length} from ${file(`../${path}`)}\n`).join('')
-  const dir = t.testdir({ 'script.mts': `${head}const { Client } = m13, { memjs } = m16, { startServer } = m20\n${body}` })
-  const child = spawn(...outsideTap(process.execPath, ['--import', 'tsx', `${dir}/script.mts`]), { cwd: fileURLToPath(new URL('..', import.meta.url)), timeout: 30_000, killSignal: 'SIGKILL' })
-  let [stdout, stderr] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  const [code] = (await once(child, 'close')) as [number | null]
-  return { code, stdout, stderr }
-}
-
-t.test('the process ends by itself when its clients are closed, and nothing was ever printed', async (t) => {
-  const ended = await run(t, `
-    const server = await startServer()
-    const client = new Client({ driver: memjs, port: server.port, timeout: 150 })
-    const quiet = (promise) => promise.catch(() => {})
-    await client.set('k', 1)
-    server.stall()
-    await quiet(client.incr('k'))
-    server.resume()
-    server.garble('GARBAGE\\r\\n')
-    await quiet(client.get('k'))
-    await quiet(client.get('k'))
-    server.dropConnections({ reset: true })
-    await quiet(client.get('k'))
-    const refused = new Client({ driver: memjs, port: 1 })
-    await quiet(refused.get('k'))
-    const patient = new Client({ driver: memjs, port: server.port, timeout: 60_000 })
-    await patient.set('k', 1)
-    await patient.incr('k')
-    server.stall()
-    void quiet(patient.incr('k'))
-    await Promise.all([client.close(), refused.close(), patient.close(), server.close()])
-    setTimeout(() => console.log('it is still there'), 5000).unref()
-  `)
-  t.strictSame(ended, { code: 0, stdout: '', stderr: '' })
 })
 
 t.test('nothing was left unhandled, nothing was warned of', async (t) => {

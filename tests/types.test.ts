@@ -161,7 +161,7 @@ export async function mistakes(client: Client): Promise<void> {
 /** Never run. */
 export function construction(): Client[] {
   const options: ClientOptions = {
-    host: 'h', port: 1, connectTimeout: 1, timeout: 1, maxKeyLength: 1, maxValueLength: 1, disableNagle: true, keepAlive: true, serializer: json, compressor: lz4,
+    host: 'h', port: 1, connectTimeout: 1, timeout: 1, maxKeyLength: 1, maxValueLength: 1, disableNagle: true, keepAlive: true, unref: true, joinGets: false, serializer: json, compressor: lz4,
     minCompressLength: 1, layers: [], cacheCas: true, errorAsMiss: true, maxPending: 1, maxPendingBytes: 1, keyPrefix: 'p', driver: text, traceKeys: true,
   }
   const clients = [new Client(), new Client({}), new Client('memcached://h'), new Client('unix:/s', { timeout: 1 }), new Client(options), new Client({ path: '/s', driver: noop, host: undefined })]
