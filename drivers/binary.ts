@@ -24,6 +24,7 @@ import {
   STORE,
   uncheckedCas,
 } from './packet.ts'
+import { authenticateBySasl } from './sasl.ts'
 
 const REQUEST = 0x80
 const { GET, DELETE, INCREMENT, DECREMENT, FLUSH, NOOP, VERSION, GETKQ, STAT, TOUCH, GAT } = OPCODE
@@ -246,6 +247,7 @@ function foldStats(request: Request<'stats'>, opaque: number): Fold<Map<string, 
 export const binaryProtocol: Protocol<Frame> = {
   name: 'binary',
   longestBinaryKey: LONGEST_KEY,
+  authenticate: authenticateBySasl,
   frame: readFrame,
   commands: {
     get: { encode: encodeGet, decode: foldGet },

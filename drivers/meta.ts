@@ -6,6 +6,7 @@ import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protoc
 import { MemcacheProtocolError, MemcacheServerError, type MemcacheDriverError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, stats, unexpectedFrame, verbosity, version } from './administration.ts'
+import { authenticateInText } from './ascii-authentication.ts'
 import { CR, CRLF, decimal, decimal64, LF, lineEnd, readData, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
 
 /** The longest key in bytes of which the base64 form has no more than the 250 characters that memcached takes. */
@@ -242,6 +243,7 @@ function foldCount(request: Request<'count'>, opaque: number): Fold<bigint | und
 export const metaProtocol: Protocol<Frame> = {
   name: 'meta',
   longestBinaryKey: LONGEST_BINARY_KEY,
+  authenticate: authenticateInText,
   frame: readFrame,
   commands: {
     get: { encode: encodeGet, decode: (request, opaque) => (frame) => itemOf(checked(frame, opaque, request), request) },

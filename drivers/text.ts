@@ -6,6 +6,7 @@ import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protoc
 import { MemcacheProtocolError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, foldWord, stats, unexpectedFrame, verbosity, version } from './administration.ts'
+import { authenticateInText } from './ascii-authentication.ts'
 import { CR, CRLF, decimal, decimal64, LF, lineEnd, readData, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine, usableAfter } from './line.ts'
 
 /** memcached reads a longer command line only if it comes in one piece. */
@@ -198,6 +199,7 @@ const TOUCHED = { TOUCHED: true, NOT_FOUND: false }
 export const textProtocol: Protocol<Frame> = {
   name: 'text',
   queues: true,
+  authenticate: authenticateInText,
   frame: readFrame,
   commands: {
     get: { encode: encodeGet, decode: foldGet, waits: blocksFor },

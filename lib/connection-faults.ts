@@ -1,7 +1,9 @@
 import type { Endpoint } from './driver.ts'
 import {
+  MemcacheAuthError,
   MemcacheClosedError,
   MemcacheOverloadError,
+  MemcacheProtocolError,
   MemcacheSocketError,
   MemcacheTimeoutError,
   stackless,
@@ -36,6 +38,12 @@ export function broken({ name }: Endpoint, open: boolean, cause: unknown): Memca
 
 /** Why there is no connection, as an error of its own for one of those who waited for it. */
 export function unopened(reason: MemcacheError, context: FaultContext = {}): MemcacheError {
-  const ErrorClass = [MemcacheClosedError, MemcacheTimeoutError].find((each) => reason instanceof each) ?? MemcacheSocketError
-  return new ErrorClass(reason.message, { ...context, cause: reason instanceof MemcacheSocketError ? reason.cause : reason })
+  const known = [MemcacheClosedError, MemcacheTimeoutError, MemcacheProtocolError, MemcacheAuthError].find((each) => reason instanceof each)
+  const cause = known !== undefined || reason instanceof MemcacheSocketError ? reason.cause : reason
+  return new (known ?? MemcacheSocketError)(reason.message, { ...context, cause })
+}
+
+/** The kind of error for those who had nothing to do with the end of their connection, except that they need one. */
+export function lostClass(reason: MemcacheError): typeof MemcacheAuthError | typeof MemcacheSocketError {
+  return reason instanceof MemcacheAuthError ? MemcacheAuthError : MemcacheSocketError
 }

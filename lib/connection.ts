@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { Alarm } from './alarm.ts'
 import { ByteReader } from './byte-reader.ts'
 import { commandName, type CallOptions, type Op, type Reply, type Request } from './commands.ts'
-import { broken, connectedTooLate, overload, unopened } from './connection-faults.ts'
+import { broken, connectedTooLate, lostClass, overload, unopened } from './connection-faults.ts'
 import type { ConnectionEvents } from './current-connection.ts'
 import { more, type Endpoint, type Exchange, type Protocol } from './driver.ts'
 import {
@@ -19,9 +19,9 @@ import {
   stackless,
 } from './errors.ts'
 import { Fifo } from './fifo.ts'
+import { openSession } from './handshake.ts'
 import { Outbox } from './outbox.ts'
 import { Pending } from './pending.ts'
-import { openSocket } from './socket.ts'
 
 /**
  * One socket's life, from the attempt to connect to its end. Parser, requests and deadlines live and die with it, so
@@ -62,12 +62,12 @@ export class Connection<Frame> {
     this.#endpoint = endpoint
     this.#protocol = protocol
     this.#events = events
-    this.socket = openSocket(endpoint, {
+    this.socket = openSession(endpoint, protocol, {
       open: () => this.#open(),
       data: (bytes, length) => this.#receive(bytes, length),
       drain: () => this.#flush(),
       end: () => this.end(this.#closedByServer()),
-      error: (error) => this.end(broken(endpoint, this.open, error)),
+      error: (error) => this.end(error instanceof MemcacheError ? error : broken(endpoint, this.open, error)),
     })
     this.#connectTimer = setTimeout(() => setImmediate(() => this.#giveUp()), endpoint.connectTimeout)
   }
@@ -262,7 +262,7 @@ export class Connection<Frame> {
     const context = { command, server: this.#endpoint.name, sent }
     const refusedFirst = reason.cause instanceof MemcacheDriverError // queue servers close after what they refuse
     if (wasOpen && !(reason instanceof MemcacheClosedError)) {
-      return new MemcacheSocketError(`no answer to "${command}": ${reason.message}`, { ...context, cause: refusedFirst ? reason.cause : reason })
+      return new (lostClass(reason))(`no answer to "${command}": ${reason.message}`, { ...context, cause: refusedFirst ? reason.cause : reason })
     }
     return unopened(reason, context)
   }

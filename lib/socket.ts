@@ -1,7 +1,9 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type IpcNetConnectOpts, type Socket, type TcpNetConnectOpts } from 'node:net'
+import type * as Tls from 'node:tls'
 import type { Endpoint } from './driver.ts'
+import { loadPackage } from './package-loader.ts'
 
 /** What a socket tells its connection. */
 export interface SocketEvents {
@@ -17,20 +19,31 @@ export interface SocketEvents {
   error(error: Error): void
 }
 
+/** Begins to connect. Since 'error' has a listener for the socket's whole life, nothing that it does later can throw. */
+export function openSocket(endpoint: Endpoint, events: SocketEvents): Socket {
+  const { path, host, port, disableNagle: noDelay, keepAlive } = endpoint
+  const to = path === undefined ? { host, port, noDelay, keepAlive } : { path, noDelay, keepAlive }
+  const socket = endpoint.tls === undefined ? openPlain(to, events) : openTls(to, endpoint.tls, events)
+  socket.on('drain', () => events.drain())
+  socket.on('end', () => events.end())
+  socket.on('close', () => events.end())
+  socket.on('error', (error) => events.error(error))
+  return socket
+}
+
 /**
  * All sockets read into the same memory: what is read is parsed at once, and what has to outlive that is copied.
  * 64 KiB is what Node reads at a time; larger falls out of a processor's cache.
  */
 let memory: Buffer | undefined
 
-/** Begins to connect. Since 'error' has a listener for the socket's whole life, nothing that it does later can throw. */
-export function openSocket(endpoint: Endpoint, events: SocketEvents): Socket {
-  const { path, host, port } = endpoint
+/** Where to connect to, and how. */
+type Address = (TcpNetConnectOpts | IpcNetConnectOpts) & Pick<TcpNetConnectOpts, 'noDelay' | 'keepAlive'>
+
+function openPlain(to: Address, events: SocketEvents): Socket {
   const slab = (memory ??= Buffer.allocUnsafeSlow(64 * 1024))
   const socket = connect({
-    ...(path === undefined ? { host, port } : { path }),
-    noDelay: endpoint.disableNagle,
-    keepAlive: endpoint.keepAlive,
+    ...to,
     onread: {
       buffer: slab,
       callback: (length) => {
@@ -40,9 +53,18 @@ export function openSocket(endpoint: Endpoint, events: SocketEvents): Socket {
     },
   })
   socket.on('connect', () => events.open())
-  socket.on('drain', () => events.drain())
-  socket.on('end', () => events.end())
-  socket.on('close', () => events.end())
-  socket.on('error', (error) => events.error(error))
+  return socket
+}
+
+/** The connection stands when the server has proved to be the one that was meant. Loaded late: most clients never need it. */
+function openTls(to: Address, options: Tls.ConnectionOptions, events: SocketEvents): Socket {
+  const { connect } = loadPackage('node:tls') as typeof Tls
+  const named = 'host' in to && to.host !== undefined && isIP(to.host) === 0 ? { servername: to.host } : {} // SNI has names, no addresses
+  const socket = connect({ rejectUnauthorized: true, ...named, ...options, ...to })
+  socket.on('connect', () => {
+    socket.setNoDelay(to.noDelay).setKeepAlive(to.keepAlive) // which a TLS socket does not take as options
+  })
+  socket.on('secureConnect', () => events.open())
+  socket.on('data', (bytes: Buffer) => events.data(bytes, bytes.length))
   return socket
 }

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
 import { Connection } from './connection.ts'
 import { CurrentConnection } from './current-connection.ts'
-import { unsupported, type Driver, type DriverFactory, type Endpoint, type Protocol } from './driver.ts'
+import { unsupported, type Driver, type DriverFactory, type Endpoint, type Protocol, type Transports } from './driver.ts'
 import type { MemcacheError } from './errors.ts'
 
 /** Makes a driver of a protocol: the socket, the pipeline, batching, deadlines and reconnecting come with it. */
@@ -17,6 +17,7 @@ class Wire<Frame> implements Driver {
 
   constructor(protocol: Protocol<Frame>, endpoint: Endpoint) {
     this.#protocol = protocol
+    if (endpoint.credentials !== undefined) protocol.authenticate?.(endpoint.credentials) // refuses what it cannot say
     this.#connection = new CurrentConnection(endpoint, (events) => new Connection(endpoint, protocol, events))
   }
 
@@ -34,6 +35,10 @@ class Wire<Frame> implements Driver {
 
   get queues(): boolean | undefined {
     return this.#protocol.queues
+  }
+
+  get transports(): Transports {
+    return { tls: true, credentials: this.#protocol.authenticate !== undefined }
   }
 
   connect(): Promise<void> {
