@@ -13,6 +13,7 @@ import { keyRules, type KeyRules } from './key.ts'
 import type { Middleware } from './middleware.ts'
 import type { Format, Serializer } from './serialization.ts'
 import { show } from './show.ts'
+import { secured } from './tls-socket.ts'
 
 /** What a client can be told. Times are in milliseconds, lengths in bytes. */
 export interface ClientOptions {
@@ -153,7 +154,7 @@ export function endpointOf(settings: Settings, events: Pick<Endpoint, 'onConnect
   const { host, port, path, connectTimeout, timeout, disableNagle, keepAlive, maxPending, maxPendingBytes, maxValueLength } = settings
   const name = path ?? `${host.includes(':') ? `[${host}]` : host}:${port}`
   const maxReplyLength = Math.max(LONGEST_REPLY, maxValueLength)
-  const tls = settings.tls === true ? {} : settings.tls
+  const tls = settings.tls && secured(settings.tls === true ? {} : settings.tls)
   const credentials = credentialsOf(settings)
   return { host, port, path, tls, credentials, name, connectTimeout, timeout, disableNagle, keepAlive, maxPending, maxPendingBytes, maxReplyLength, ...events }
 }
@@ -242,7 +243,7 @@ function checkOption(name: string, value: unknown): void {
   }
 }
 
-/** What is in it Node checks, when it connects. */
+/** What else is in it Node checks. */
 function checkTls(value: unknown): void {
   if (value === true) return
   if (!isObject(value) || Array.isArray(value)) throw new MemcacheValueError(`the option "tls" is true or an object, not ${show(value)}`)

@@ -1,9 +1,9 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
-import { connect, isIP, type IpcNetConnectOpts, type Socket, type TcpNetConnectOpts } from 'node:net'
-import type * as Tls from 'node:tls'
+import { connect, type Socket } from 'node:net'
+import type { ConnectionOptions } from 'node:tls'
 import type { Endpoint } from './driver.ts'
-import { loadPackage } from './package-loader.ts'
+import { openTlsSocket, type Address } from './tls-socket.ts'
 
 /** What a socket tells its connection. */
 export interface SocketEvents {
@@ -37,9 +37,6 @@ export function openSocket(endpoint: Endpoint, events: SocketEvents): Socket {
  */
 let memory: Buffer | undefined
 
-/** Where to connect to, and how. */
-type Address = (TcpNetConnectOpts | IpcNetConnectOpts) & Pick<TcpNetConnectOpts, 'noDelay' | 'keepAlive'>
-
 function openPlain(to: Address, events: SocketEvents): Socket {
   const slab = (memory ??= Buffer.allocUnsafeSlow(64 * 1024))
   const socket = connect({
@@ -56,14 +53,8 @@ function openPlain(to: Address, events: SocketEvents): Socket {
   return socket
 }
 
-/** The connection stands when the server has proved to be the one that was meant. Loaded late: most clients never need it. */
-function openTls(to: Address, options: Tls.ConnectionOptions, events: SocketEvents): Socket {
-  const { connect } = loadPackage('node:tls') as typeof Tls
-  const named = 'host' in to && to.host !== undefined && isIP(to.host) === 0 ? { servername: to.host } : {} // SNI has names, no addresses
-  const socket = connect({ rejectUnauthorized: true, ...named, ...options, ...to })
-  socket.on('connect', () => {
-    socket.setNoDelay(to.noDelay).setKeepAlive(to.keepAlive) // which a TLS socket does not take as options
-  })
+function openTls(to: Address, options: ConnectionOptions, events: SocketEvents): Socket {
+  const socket = openTlsSocket(to, options)
   socket.on('secureConnect', () => events.open())
   socket.on('data', (bytes: Buffer) => events.data(bytes, bytes.length))
   return socket

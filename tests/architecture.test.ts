@@ -18,7 +18,7 @@ const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
   [
     'mechanics',
     [
-      ...lib('wire', 'connection', 'handshake', 'socket', 'outbox', 'pending', 'alarm', 'abort-watch', 'wrap', 'wrapped-connection', 'asked'),
+      ...lib('wire', 'connection', 'handshake', 'socket', 'tls-socket', 'outbox', 'pending', 'alarm', 'abort-watch', 'wrap', 'wrapped-connection', 'asked'),
       ...lib('current-connection', 'connect-pause', 'connection-faults'),
       ...lib('codec', 'serialization', 'plain-values', 'compression', 'counter', 'error-as-miss', 'package-loader'),
     ],
