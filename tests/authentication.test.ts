@@ -266,7 +266,7 @@ t.test('a handshake that drips, stalls, babbles', async (t) => {
           await peer.request()
           peer.send(bad)
         })
-        const client = opened.client(server, { driver: way.driver, connectTimeout: 2000, ...ada })
+        const client = opened.client(server, { driver: way.driver, connectTimeout: 500, ...ada })
         const errors = await Promise.all([failure(client.version()), failure(client.get('k'))])
         for (const error of errors) {
           t.ok(error instanceof MemcacheSocketError || error instanceof MemcacheAuthError, `${way.name}: ${error.name}: ${error.message}`)
