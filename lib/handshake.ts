@@ -1,4 +1,5 @@
 /// <reference types="node" preserve="true" />
+import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { ByteReader } from './byte-reader.ts'
 import { broken } from './connection-faults.ts'

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 import type { ConnectionOptions } from 'node:tls'
 import { text } from '../drivers/text.ts'
 import { json } from '../serializers/json.ts'
