@@ -24,6 +24,7 @@ import {
   STORE,
   uncheckedCas,
 } from './packet.ts'
+import { authenticateBySasl } from './sasl.ts'
 import { Statistics } from './statistics.ts'
 
 const REQUEST = 0x80
@@ -250,6 +251,7 @@ export const binaryProtocol: Protocol<Frame> = {
   name: 'binary',
   latin1Values: true,
   longestBinaryKey: LONGEST_KEY,
+  authenticate: authenticateBySasl,
   frame: readFrame,
   commands: {
     get: { encode: encodeGet, decode: foldGet },

@@ -126,7 +126,7 @@ export function printable(text: string): string {
 
 /** Whether the replies behind the line of this refusal can still be told apart. */
 export function usableAfter(refused: MemcacheDriverError, { op }: Request): boolean {
-  if (/Too many open connections|bad command line|too long/.test(refused.message)) return false
+  if (refused instanceof MemcacheAuthError || /Too many open connections|bad command line|too long/.test(refused.message)) return false
   // A proxy that fails one key of several says so in place of its value, or of all values, and then END, or nothing.
   if (op === 'getMulti') return false
   // The data of a refused storage command may have been read as commands, each with a reply of its own.

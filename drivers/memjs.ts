@@ -6,9 +6,10 @@ import { ByteReader } from '../lib/byte-reader.ts'
 import type { Item, Key } from '../lib/commands.ts'
 import type { Backend, DriverFactory, Endpoint } from '../lib/driver.ts'
 import { MemcacheProtocolError, MemcacheSocketError, MemcacheUnsupportedError } from '../lib/errors.ts'
+import { openSession } from '../lib/handshake.ts'
 import { loadPackage } from '../lib/package-loader.ts'
-import { openSocket } from '../lib/socket.ts'
 import { wrap } from '../lib/wrap.ts'
+import { binaryProtocol } from './binary.ts'
 import { checkSection, unaskedLine } from './line.ts'
 import {
   addStatistic, DO_NOT_CREATE, exptime, hex, isFatal, isPacket, LONGEST_KEY, NO_MATCH, OPCODE, packetSize, readLine, refused, STATUS, STORE, uncheckedCas,
@@ -34,7 +35,7 @@ interface Parts {
 /**
  * One socket's life, with memjs's Server on it: that sends requests, and knows by the opaque whose reply a packet is.
  *
- * The socket is ours. memjs loses sight of its own: of one that is still connecting, of one that the server has closed, and
+ * The socket is ours, TLS and authentication with it. memjs loses sight of its own: of one that is still connecting, of one that the server has closed, and
  * of the new one when the old one's events come late. So is the cutting into packets. memjs waits for ever behind a header
  * that contradicts itself or claims too much, joins what came before a reset to what comes after, drops what nobody asked
  * for, and copies all of a long value once more with each chunk.
@@ -57,7 +58,7 @@ class Connection {
     this.#lost = lost
     this.#server = new library.Server(endpoint.host, endpoint.port, undefined, undefined, { timeout: 0 }) as Server // 0: without a clock
     this.#server.sock = (_, use) => use(this.socket)
-    this.socket = openSocket(endpoint, {
+    this.socket = openSession(endpoint, binaryProtocol, {
       open: opened,
       data: (bytes, length) => this.#receive(bytes, length),
       drain() {},
@@ -200,6 +201,7 @@ function backend(endpoint: Endpoint): Backend {
 
   return {
     longestBinaryKey: LONGEST_KEY,
+    transports: { tls: true, credentials: true },
     get socket() {
       return connection?.socket
     },
@@ -272,6 +274,7 @@ function backend(endpoint: Endpoint): Backend {
  * | `maxPendingBytes` | counts keys and values, not the bytes around them |
  * | keys with blanks and control characters | with `binaryKeys`, up to 250 bytes |
  *
- * Everything else is as on the other drivers: `cas`, `gat`, `prepend`, counters of 64 bits, flags, deadlines, unix sockets.
+ * Everything else is as on the other drivers: `cas`, `gat`, `prepend`, counters of 64 bits, flags, deadlines, unix sockets, TLS,
+ * and SASL as on binary.
  */
 export const memjs: DriverFactory = wrap('memjs', backend)

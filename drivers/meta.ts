@@ -6,6 +6,7 @@ import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protoc
 import { MemcacheProtocolError, MemcacheServerError, type MemcacheDriverError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, stats, unexpectedFrame, verbosity, version } from './administration.ts'
+import { authenticateInText } from './ascii-authentication.ts'
 import { checkLine, CR, CRLF, dataEnd, decimal, decimal64, LF, lineEnd, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
 
 /** The longest key in bytes of which the base64 form has no more than the 250 characters that memcached takes. */
@@ -248,6 +249,7 @@ export const metaProtocol: Protocol<Frame> = {
   name: 'meta',
   latin1Values: true,
   longestBinaryKey: LONGEST_BINARY_KEY,
+  authenticate: authenticateInText,
   frame: readFrame,
   commands: {
     get: { encode: encodeGet, decode: (request, opaque) => (frame) => itemOf(checked(frame, opaque, request), request) },

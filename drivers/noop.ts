@@ -7,6 +7,7 @@ import { wrap } from '../lib/wrap.ts'
  */
 export const noop: DriverFactory = wrap('noop', () => ({
   longestBinaryKey: Infinity,
+  transports: { tls: true, credentials: true }, // there is no connection that could go without
   commands: {
     get: () => undefined,
     getMulti: ({ keys }) => keys.map(() => undefined),

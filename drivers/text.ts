@@ -6,6 +6,7 @@ import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protoc
 import { MemcacheProtocolError, type MemcacheDriverError } from '../lib/errors.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, foldWord, stats, unexpectedFrame, verbosity, version } from './administration.ts'
+import { authenticateInText } from './ascii-authentication.ts'
 import { CR, CRLF, dataEnd, decimal, decimal64, LF, lineEnd, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine, usableAfter } from './line.ts'
 
 /** memcached reads a longer command line only if it comes in one piece. */
@@ -218,6 +219,7 @@ export const textProtocol: Protocol<Frame> = {
   queues: true,
   // 1.4 to 1.6 are memcached's; kestrel had 1.x below, darner, memcacheq and siberite have others.
   joinsGets: (version) => /^1\.(?:[4-9]|\d\d)\.\d/.test(version),
+  authenticate: authenticateInText,
   frame: readFrame,
   commands: {
     get: { encode: encodeGet, decode: foldGet, waits: blocksFor },

@@ -16,7 +16,7 @@ import { valueFormat } from './format.ts'
 import type { KeyLike, NamedKeys } from './key.ts'
 import type { OpenDriver } from './queue/links.ts'
 import { stack } from './middleware.ts'
-import { endpointOf, keyRulesOf, resolveOptions, type ClientOptions } from './options.ts'
+import { checkTransports, endpointOf, keyRulesOf, resolveOptions, type ClientOptions } from './options.ts'
 import type { QueueOptions } from './queue/options.ts'
 import type { Queue } from './queue/queue.ts'
 import { Queues } from './queue/queues.ts'
@@ -48,8 +48,8 @@ export class Client extends EventEmitter<ClientEvents> {
   readonly #queues: Queues
 
   /**
-   * @param url `memcached://host:port` or `unix:/path`; options win over it.
-   * @throws MemcacheValueError for an option that cannot be right, MemcacheUnsupportedError for one that is not there yet.
+   * @param url `memcached://user:password@host:port`, `memcacheds:` for TLS, or `unix:/path`; options win over it.
+   * @throws MemcacheValueError for an option that cannot be right, MemcacheUnsupportedError for one that the driver does not have.
    */
   constructor(options?: ClientOptions)
   constructor(url: string, options?: ClientOptions)
@@ -58,6 +58,7 @@ export class Client extends EventEmitter<ClientEvents> {
     const settings = typeof first === 'string' ? resolveOptions(first, second) : resolveOptions(undefined, first)
     const open: OpenDriver = (events) => {
       const driver = settings.driver(endpointOf(settings, events))
+      checkTransports(settings, driver)
       if (settings.layers.length === 0) return { driver, execute: driver.execute }
       return { driver, execute: stack(settings.layers)(checkRequests(driver.execute, keyRulesOf(settings, driver), driver.queues ?? false)) }
     }

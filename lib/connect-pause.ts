@@ -1,4 +1,5 @@
-import { MemcacheSocketError, type MemcacheError } from './errors.ts'
+import { lostClass } from './connection-faults.ts'
+import { MemcacheAuthError, type MemcacheError } from './errors.ts'
 
 /** The pause after the first failed attempt to connect, in milliseconds; it doubles with each further one up to the longest. */
 const SHORTEST = 10
@@ -16,7 +17,8 @@ export class ConnectPause {
 
   /** An attempt has failed. */
   begin(failure: MemcacheError): void {
-    const longest = Math.min(SHORTEST * 2 ** this.#failures, LONGEST)
+    // Credentials do not become right by asking again.
+    const longest = failure instanceof MemcacheAuthError ? LONGEST : Math.min(SHORTEST * 2 ** this.#failures, LONGEST)
     this.#failures += 1
     this.#failure = failure
     this.#until = performance.now() + longest * (0.5 + Math.random() / 2)
@@ -29,10 +31,10 @@ export class ConnectPause {
   }
 
   /** The error for a command that comes during the pause; `undefined` where it may make an attempt. */
-  refusal(): MemcacheSocketError | undefined {
+  refusal(): MemcacheError | undefined {
     const left = this.#until - performance.now()
     if (this.#failure === undefined || left <= 0) return undefined
     const { message, cause } = this.#failure
-    return new MemcacheSocketError(`${message} (no new attempt for ${Math.ceil(left)} ms)`, { cause: cause ?? this.#failure })
+    return new (lostClass(this.#failure))(`${message} (no new attempt for ${Math.ceil(left)} ms)`, { cause: cause ?? this.#failure })
   }
 }

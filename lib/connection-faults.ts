@@ -1,7 +1,11 @@
+import { commandName, type Request } from './commands.ts'
 import type { Endpoint } from './driver.ts'
 import {
+  MemcacheAuthError,
   MemcacheClosedError,
+  MemcacheDriverError,
   MemcacheOverloadError,
+  MemcacheProtocolError,
   MemcacheSocketError,
   MemcacheTimeoutError,
   stackless,
@@ -36,6 +40,28 @@ export function broken({ name }: Endpoint, open: boolean, cause: unknown): Memca
 
 /** Why there is no connection, as an error of its own for one of those who waited for it. */
 export function unopened(reason: MemcacheError, context: FaultContext = {}): MemcacheError {
-  const ErrorClass = [MemcacheClosedError, MemcacheTimeoutError].find((each) => reason instanceof each) ?? MemcacheSocketError
-  return new ErrorClass(reason.message, { ...context, cause: reason instanceof MemcacheSocketError ? reason.cause : reason })
+  const known = [MemcacheClosedError, MemcacheTimeoutError, MemcacheProtocolError, MemcacheAuthError].find((each) => reason instanceof each)
+  const cause = known !== undefined || reason instanceof MemcacheSocketError ? reason.cause : reason
+  return new (known ?? MemcacheSocketError)(reason.message, { ...context, cause })
+}
+
+/** What a request is told whose connection ended: an error of its own, since each has a caller of its own. */
+export function lost({ name }: Endpoint, request: Request, reason: MemcacheError, { wasOpen, sent }: { wasOpen: boolean; sent: boolean }): MemcacheError {
+  const command = commandName(request)
+  const context = { command, server: name, sent }
+  if (!wasOpen || reason instanceof MemcacheClosedError) return unopened(reason, context)
+  const cause = reason.cause instanceof MemcacheDriverError ? reason.cause : reason // queue servers close after what they refuse
+  return new (lostClass(reason))(`no answer to "${command}": ${reason.message}`, { ...context, cause })
+}
+
+/** What a request is told whose time is over, and how far it had come. */
+export function overdue({ name }: Endpoint, request: Request, timeout: number, state: 'sent' | 'unsent' | 'connecting'): MemcacheTimeoutError {
+  const command = commandName(request)
+  const what = { sent: `no reply to "${command}"`, unsent: `"${command}" could not be sent`, connecting: `no connection for "${command}"` }[state]
+  return new MemcacheTimeoutError(`${what} within ${Math.ceil(timeout)} ms`, { command, server: name, sent: state === 'sent' })
+}
+
+/** The kind of error for those who had nothing to do with the end of their connection, except that they need one. */
+export function lostClass(reason: MemcacheError): typeof MemcacheAuthError | typeof MemcacheSocketError {
+  return reason instanceof MemcacheAuthError ? MemcacheAuthError : MemcacheSocketError
 }

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { Alarm } from './alarm.ts'
 import { ByteReader } from './byte-reader.ts'
 import { commandName, type CallOptions, type Op, type Reply, type Request } from './commands.ts'
-import { broken, connectedTooLate, overload, unopened } from './connection-faults.ts'
+import { broken, connectedTooLate, lost, overdue, overload, unopened } from './connection-faults.ts'
 import type { ConnectionEvents } from './current-connection.ts'
 import { more, type Endpoint, type Exchange, type Fold, type Protocol } from './driver.ts'
 import {
@@ -20,9 +20,9 @@ import {
 } from './errors.ts'
 import { Fifo } from './fifo.ts'
 import { GetJoiner, Question, type Joining } from './get-joiner.ts'
+import { openSession } from './handshake.ts'
 import { Outbox } from './outbox.ts'
 import type { Joint, Pending } from './pending.ts'
-import { openSocket } from './socket.ts'
 
 /**
  * One socket's life, from the attempt to connect to its end. Parser, requests and deadlines live and die with it, so
@@ -71,12 +71,12 @@ export class Connection<Frame> {
     this.#events = events
     this.#joining = joining
     this.#joiner = new GetJoiner(protocol, joining, { nextOpaque: () => this.#nextOpaque(), ask: (question) => this.#ask(question) })
-    this.socket = openSocket(endpoint, {
+    this.socket = openSession(endpoint, protocol, {
       open: () => this.#open(),
       data: (bytes, length) => this.#receive(bytes, length),
       drain: () => this.#flush(),
       end: () => this.end(this.#closedByServer()),
-      error: (error) => this.end(broken(endpoint, this.open, error)),
+      error: (error) => this.end(error instanceof MemcacheError ? error : broken(endpoint, this.open, error)),
     })
     this.#connectTimer = setTimeout(() => setImmediate(() => this.#giveUp()), endpoint.connectTimeout)
   }
@@ -121,7 +121,7 @@ export class Connection<Frame> {
     const lose = (queue: Iterable<Pending>, sent: boolean): void => {
       for (const pending of queue) {
         if (repeats && !pending.settled && (this.#splitting && isRepeatable(pending) || !sent && this.#closing !== undefined)) again.push(pending)
-        else pending.reject(this.#lost(pending, reason, wasOpen, sent))
+        else pending.reject(lost(this.#endpoint, pending.request, reason, { wasOpen, sent }))
       }
     }
     stackless(() => {
@@ -321,21 +321,8 @@ export class Connection<Frame> {
     return next
   }
 
-  #overdue(pending: Pending, sent: boolean): MemcacheTimeoutError {
-    const command = commandName(pending.request)
-    const what = sent ? `no reply to "${command}"` : this.open ? `"${command}" could not be sent` : `no connection for "${command}"`
-    return new MemcacheTimeoutError(`${what} within ${Math.ceil(pending.timeout)} ms`, { command, server: this.#endpoint.name, sent })
-  }
-
-  /** What a request is told whose connection ended: an error of its own, since each has a caller of its own. */
-  #lost(pending: Pending, reason: MemcacheError, wasOpen: boolean, sent: boolean): MemcacheError {
-    const command = commandName(pending.request)
-    const context = { command, server: this.#endpoint.name, sent }
-    const refusedFirst = reason.cause instanceof MemcacheDriverError // queue servers close after what they refuse
-    if (wasOpen && !(reason instanceof MemcacheClosedError)) {
-      return new MemcacheSocketError(`no answer to "${command}": ${reason.message}`, { ...context, cause: refusedFirst ? reason.cause : reason })
-    }
-    return unopened(reason, context)
+  #overdue({ request, timeout }: Pending, sent: boolean): MemcacheTimeoutError {
+    return overdue(this.#endpoint, request, timeout, sent ? 'sent' : this.open ? 'unsent' : 'connecting')
   }
 
   #closedByServer(): MemcacheSocketError {

@@ -1,6 +1,6 @@
 import { ConnectPause } from './connect-pause.ts'
 import type { Endpoint } from './driver.ts'
-import { MemcacheClosedError, type MemcacheError, type MemcacheSocketError } from './errors.ts'
+import { MemcacheAuthError, MemcacheClosedError, type MemcacheError } from './errors.ts'
 import { ConnectTrace } from './tracing.ts'
 
 /** What a connection tells the driver that made it, each at most once. */
@@ -28,7 +28,7 @@ export class CurrentConnection<Connection> {
   }
 
   /** The error for a request that would have to connect, when the last attempt has failed only just now. */
-  refusal(): MemcacheSocketError | undefined {
+  refusal(): MemcacheError | undefined {
     return this.#present === undefined ? this.#pause.refusal() : undefined
   }
 
@@ -53,7 +53,8 @@ export class CurrentConnection<Connection> {
       this.#present = undefined
       if (!wasOpen) this.#trace?.settle(reason)
       if (wasOpen) this.#endpoint.onDisconnect(reason)
-      else if (!(reason instanceof MemcacheClosedError)) this.#pause.begin(reason)
+      // A server that wants credentials says so only to the first command.
+      if (reason instanceof MemcacheAuthError || !(wasOpen || reason instanceof MemcacheClosedError)) this.#pause.begin(reason)
     },
   }
 }

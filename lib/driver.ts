@@ -1,8 +1,10 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
+import type { ConnectionOptions } from 'node:tls'
 import type { ByteReader } from './byte-reader.ts'
 import { commandName, type Content, type Execute, type Op, type Reply, type Request } from './commands.ts'
+import type { Credentials } from './credentials.ts'
 import { MemcacheUnsupportedError, type MemcacheDriverError, type MemcacheError } from './errors.ts'
 
 /** The one server that a client talks to, and how: what a driver needs to know of the client's options. */
@@ -12,9 +14,13 @@ export interface Endpoint {
   readonly port: number
   /** A unix socket. */
   readonly path: string | undefined
+  /** How TLS is spoken, beside where to: what `tls.connect` takes. `undefined` = it is not. */
+  readonly tls: ConnectionOptions | undefined
+  /** Whom the server has to take the client for, before anything else is written. `undefined` = it is not asked to. */
+  readonly credentials: Credentials | undefined
   /** The server's name in errors: `host:port`, `[address]:port` or the path. */
   readonly name: string
-  /** Milliseconds until a connection has to be made. */
+  /** Milliseconds until a connection has to be made, TLS and authentication included. */
   readonly connectTimeout: number
   /** Milliseconds from a call to its settled promise, unless the call says otherwise. */
   readonly timeout: number
@@ -43,6 +49,8 @@ export interface Driver {
   readonly longestBinaryKey?: number | undefined
   /** See {@link Protocol.queues}. */
   readonly queues?: boolean | undefined
+  /** See {@link Transports}. Default: none. */
+  readonly transports?: Transports | undefined
   /** The socket of the present connection, where the driver has one. */
   readonly socket?: Socket | undefined
   /** Connects, or joins the attempt that is under way; does nothing where there is a connection. */
@@ -50,6 +58,14 @@ export interface Driver {
   readonly execute: Execute
   /** Ends the connection. What is pending rejects with `reason`. A later request connects anew. */
   disconnect(reason: MemcacheError): Promise<void>
+}
+
+/** What of an endpoint a driver follows. What it does not say is refused to the client, and never left out silently. */
+export interface Transports {
+  /** It speaks TLS where the endpoint has `tls`. */
+  readonly tls?: boolean
+  /** It authenticates where the endpoint has `credentials`. */
+  readonly credentials?: boolean
 }
 
 /** What a client's `driver` option takes: called once, by the client's constructor. */
@@ -92,6 +108,12 @@ export interface Exchange<O extends Op, Frame> {
   readonly waits?: (request: Request<O>) => number
 }
 
+/**
+ * Authentication, step by step: yields what is to be sent, and is given the frame of the reply to that. It is done when
+ * it returns. @throws MemcacheAuthError when the server refuses, or does not ask for credentials.
+ */
+export type Authentication<Frame> = Generator<Bytes, void, Frame>
+
 /** A wire protocol, without a socket: pure functions from requests to bytes, from bytes to frames, from frames to replies. */
 export interface Protocol<Frame> {
   /** In messages. */
@@ -110,6 +132,12 @@ export interface Protocol<Frame> {
    */
   readonly joinsGets?: (version: string) => boolean
   /**
+   * How a connection begins for a client with credentials; nothing else is written before it is done. Without it they are
+   * Unsupported. Also called by the client's constructor, for what it throws at once. @throws MemcacheValueError for
+   * credentials that it cannot say.
+   */
+  readonly authenticate?: (credentials: Credentials) => Authentication<Frame>
+  /**
    * Reads one whole frame, moving the reader behind it, or gives undefined and leaves the reader where it was: more
    * bytes have to come. @throws MemcacheProtocolError for what is outside the grammar, or longer than `maxLength`.
    */
@@ -126,6 +154,8 @@ export interface Protocol<Frame> {
 export interface Backend {
   /** See {@link Protocol.longestBinaryKey}. */
   readonly longestBinaryKey?: number
+  /** See {@link Transports}. Default: none. */
+  readonly transports?: Transports
   /** See {@link Driver.socket}. */
   readonly socket?: Socket | undefined
   /**

@@ -5,7 +5,8 @@ export type { CasOptions, CountOptions, StoreOptions } from './call-options.ts'
 export { commandName } from './commands.ts'
 export type { CallOptions, Commands, Execute, Item, Key, MetaItem, Op, Reply, Request, StoreMode, StoreStatus } from './commands.ts'
 export type { Compressor } from './compression.ts'
-export { more, withValue, type Backend, type Bytes, type Driver, type DriverFactory, type Endpoint, type Exchange, type Fold, type Protocol } from './driver.ts'
+export type { Credentials } from './credentials.ts'
+export { more, withValue, type Authentication, type Backend, type Bytes, type Driver, type DriverFactory, type Endpoint, type Exchange, type Fold, type Protocol, type Transports } from './driver.ts'
 export {
   MemcacheAuthError,
   MemcacheClientError,

@@ -1,9 +1,12 @@
+/// <reference types="node" preserve="true" />
+import type { ConnectionOptions } from 'node:tls'
 import { text } from '../drivers/text.ts'
 import { json } from '../serializers/json.ts'
 import { LONGEST_TIMEOUT } from './alarm.ts'
 import { whole } from './arguments.ts'
 import { isPlain } from './call-options.ts'
 import type { Compressor } from './compression.ts'
+import { Credentials } from './credentials.ts'
 import type { Driver, DriverFactory, Endpoint } from './driver.ts'
 import { MemcacheUnsupportedError, MemcacheValueError } from './errors.ts'
 import { isFormat } from './format.ts'
@@ -11,6 +14,7 @@ import { keyRules, type KeyRules } from './key.ts'
 import type { Middleware } from './middleware.ts'
 import type { Format, Serializer } from './serialization.ts'
 import { show } from './show.ts'
+import { secured } from './tls-socket.ts'
 
 /** What a client can be told. Times are in milliseconds, lengths in bytes. */
 export interface ClientOptions {
@@ -20,9 +24,18 @@ export interface ClientOptions {
   readonly port?: number | undefined
   /** A unix socket, instead of host and port. */
   readonly path?: string | undefined
+  /**
+   * TLS. `true`: the server's certificate has to be good, for the host's name, by the authorities that Node knows. Or what
+   * `tls.connect` takes beside where to: `ca`, `cert`, `key`, `servername`, … Default: none.
+   */
+  readonly tls?: true | ConnectionOptions | undefined
+  /** With `password`: SASL PLAIN on `binary` and `memjs`, ASCII authentication on `text` and `meta`. Default: none. */
+  readonly username?: string | undefined
+  /** It is in no error, event or log of ermc. */
+  readonly password?: string | undefined
   /** How to talk to the server: `text` (the default), `binary`, `meta`, `memjs`, `noop`, or a driver of your own. */
   readonly driver?: DriverFactory | undefined
-  /** Until a connection stands. Default 3000. */
+  /** Until a connection stands, TLS and authentication included. Default 3000. */
   readonly connectTimeout?: number | undefined
   /** From a call to its settled promise, connecting included. Default 3000. */
   readonly timeout?: number | undefined
@@ -77,12 +90,15 @@ export type Settings = { readonly [K in Exclude<keyof ClientOptions, Unset>]-?: 
 }
 
 /** The options for which not to be said is a value of its own. */
-type Unset = 'path' | 'compressor'
+type Unset = 'path' | 'tls' | 'username' | 'password' | 'compressor'
 
 const defaults: Settings = {
   host: '127.0.0.1',
   port: 11211,
   path: undefined,
+  tls: undefined,
+  username: undefined,
+  password: undefined,
   driver: text,
   connectTimeout: 3000,
   timeout: 3000,
@@ -132,19 +148,21 @@ const METHODS = {
 /** What no name of a host or socket has; in an error it could begin a line of its own. */
 const CONTROL = /[\x00-\x1f\x7f]/
 
-/** Options of later versions, which must not look as if they worked. */
-const NOT_YET = new Set(['tls', 'username', 'password'])
+/** What `tls.connect` also takes, and is said by other options here, or is ours to decide. */
+const NOT_OF_TLS = ['host', 'port', 'path', 'socket', 'noDelay', 'keepAlive', 'onread', 'timeout', 'signal']
 
 /**
  * The settings of a client: what the options say, else what the URL says, else the defaults.
- * @throws MemcacheValueError for what is no option, of the wrong type or out of range, and for a URL that cannot be read;
- * MemcacheUnsupportedError for TLS and credentials.
+ * @throws MemcacheValueError for what is no option, of the wrong type or out of range, and for a URL that cannot be read. No
+ * message repeats a URL or a password.
  */
 export function resolveOptions(url: string | undefined, options: ClientOptions): Settings {
   if (!isPlain(options)) throw new MemcacheValueError('the options are a plain object, behind a URL that is a string')
   const said = Object.entries(options).filter(([, value]) => value !== undefined)
   for (const [name, value] of said) checkOption(name, value)
-  return { ...defaults, ...(url === undefined ? {} : parseUrl(url)), ...Object.fromEntries(said) }
+  const settings: Settings = { ...defaults, ...(url === undefined ? {} : parseUrl(url)), ...Object.fromEntries(said) }
+  credentialsOf(settings) // refuses what cannot be
+  return settings
 }
 
 /** What a driver needs to know of the settings. */
@@ -152,7 +170,26 @@ export function endpointOf(settings: Settings, events: Pick<Endpoint, 'onConnect
   const { host, port, path, connectTimeout, timeout, disableNagle, keepAlive, unref, joinGets, maxPending, maxPendingBytes, maxValueLength } = settings
   const name = path ?? `${host.includes(':') ? `[${host}]` : host}:${port}`
   const maxReplyLength = Math.max(LONGEST_REPLY, maxValueLength)
-  return { host, port, path, name, connectTimeout, timeout, disableNagle, keepAlive, unref, joinGets, maxPending, maxPendingBytes, maxReplyLength, ...events }
+  const tls = settings.tls && secured(settings.tls === true ? {} : settings.tls)
+  const credentials = credentialsOf(settings)
+  return { host, port, path, tls, credentials, name, connectTimeout, timeout, disableNagle, keepAlive, unref, joinGets, maxPending, maxPendingBytes, maxReplyLength, ...events }
+}
+
+/** @throws MemcacheValueError where there is only one of the two, or one that no protocol can say. */
+function credentialsOf({ username, password }: Settings): Credentials | undefined {
+  if (username === undefined && password === undefined) return undefined
+  if (username === undefined || password === undefined) {
+    throw new MemcacheValueError(`there is no ${username === undefined ? 'username for the password' : 'password for the username'}`)
+  }
+  return new Credentials(username, password)
+}
+
+/** @throws MemcacheUnsupportedError for TLS or credentials that the driver would leave out. */
+export function checkTransports({ tls, username }: Settings, { transports }: Driver): void {
+  if (tls !== undefined && transports?.tls !== true) throw new MemcacheUnsupportedError('this driver has no TLS: "tls" needs one that has')
+  if (username !== undefined && transports?.credentials !== true) {
+    throw new MemcacheUnsupportedError('this driver does not authenticate: "username" and "password" need one that does')
+  }
 }
 
 /** What a client's keys have to be. @throws MemcacheUnsupportedError for `binaryKeys` on a driver that cannot say them. */
@@ -162,35 +199,57 @@ export function keyRulesOf({ keyPrefix, maxKeyLength, binaryKeys }: Settings, { 
   throw new MemcacheUnsupportedError('this driver has no keys with blanks or control characters: "binaryKeys" needs one such as binary or meta')
 }
 
-/** `memcached://host[:port]` or `unix:/path`. Messages do not repeat the URL: it may hold a password. */
+/**
+ * `memcached://[user:password@]host[:port]`, `memcacheds:` for TLS, or `unix:/path`, with credentials
+ * `unix://user:password@/path`. Messages do not repeat the URL: it may hold a password.
+ */
 function parseUrl(url: string): Partial<Settings> {
-  if (url.startsWith('unix:')) {
-    const path = url.slice('unix:'.length).replace(/^\/\/(?=\/)/, '')
-    checkOption('path', path)
-    return { path }
-  }
+  if (url.startsWith('unix:')) return parseUnixUrl(url)
   if (!URL.canParse(url)) throw new MemcacheValueError('the URL cannot be read: memcached://host:port and unix:/path can')
   const { protocol, hostname, port, pathname, search, hash, username, password } = new URL(url)
-  if (protocol === 'memcacheds:') throw new MemcacheUnsupportedError('memcacheds: URLs (TLS) are not supported yet')
-  if (protocol !== 'memcached:') throw new MemcacheValueError(`the URL begins with "${protocol}", not with "memcached:" or "unix:"`)
-  if (username !== '' || password !== '') throw new MemcacheUnsupportedError('credentials in the URL are not supported yet')
+  if (protocol !== 'memcached:' && protocol !== 'memcacheds:') {
+    throw new MemcacheValueError('the URL does not begin with "memcached:", "memcacheds:" or "unix:"')
+  }
   if (hostname === '') throw new MemcacheValueError('the URL has no host')
   if (pathname.replace('/', '') !== '' || search !== '' || hash !== '') {
     throw new MemcacheValueError('the URL has more than a host and a port: options go in the second argument')
   }
   const host = hostname.replace(/^\[|\]$/g, '') // an IPv6 address stands in brackets
-  if (port === '') return { host }
+  const tls = protocol === 'memcacheds:' ? ({ tls: true } as const) : {}
+  const settings = { host, ...tls, ...credentialsIn(username, password) }
+  if (port === '') return settings
   checkOption('port', Number(port))
-  return { host, port: Number(port) }
+  return { ...settings, port: Number(port) }
+}
+
+function parseUnixUrl(url: string): Partial<Settings> {
+  const [, username = '', password = '', path = ''] = /^unix:(?:\/\/(?:([^/:@]*)(?::([^/@]*))?@)?(?=\/))?(.*)$/s.exec(url) ?? []
+  if (path.startsWith('//')) throw new MemcacheValueError('the URL has a host, and a unix socket has none: unix:/path')
+  checkOption('path', path)
+  return { path, ...credentialsIn(username, password) }
+}
+
+/** What stands in a URL in front of an @, where every byte can be written as %XX. */
+function credentialsIn(username: string, password: string): Partial<Settings> {
+  try {
+    return {
+      ...(username === '' ? {} : { username: decodeURIComponent(username) }),
+      ...(password === '' ? {} : { password: decodeURIComponent(password) }),
+    }
+  } catch {
+    throw new MemcacheValueError('the credentials in the URL are no percent-encoded UTF-8')
+  }
 }
 
 function checkOption(name: string, value: unknown): void {
-  if (NOT_YET.has(name)) throw new MemcacheUnsupportedError(`the option "${name}" is not supported yet`)
   if (!Object.hasOwn(defaults, name)) throw new MemcacheValueError(`there is no option "${name}"`)
   const range = ranges[name]
   if (range !== undefined) return void whole(`"${name}"`, value, range)
   if (name === 'serializer' || name === 'compressor') return checkParts(name, value)
-  const expected = name === 'path' ? 'string' : typeof defaults[name as keyof Settings]
+  if (name === 'tls') return checkTls(value)
+  const secret = name === 'username' || name === 'password' // not shown, whatever it is
+  if (secret && typeof value !== 'string') throw new MemcacheValueError(`the option "${name}" is no string`)
+  const expected = name === 'path' || secret ? 'string' : typeof defaults[name as keyof Settings]
   if (typeof value !== expected || value === null) throw new MemcacheValueError(`the option "${name}" is a ${expected}, not ${show(value)}`)
   if ((name === 'host' || name === 'path') && (value === '' || CONTROL.test(String(value)))) {
     throw new MemcacheValueError(`the option "${name}" is ${show(value)}`)
@@ -198,6 +257,14 @@ function checkOption(name: string, value: unknown): void {
   if (name === 'layers' && !(Array.isArray(value) && value.every((layer) => typeof layer === 'function'))) {
     throw new MemcacheValueError('the option "layers" is a list of functions')
   }
+}
+
+/** What else is in it Node checks. */
+function checkTls(value: unknown): void {
+  if (value === true) return
+  if (!isObject(value) || Array.isArray(value)) throw new MemcacheValueError(`the option "tls" is true or an object, not ${show(value)}`)
+  const wrong = NOT_OF_TLS.find((name) => name in value)
+  if (wrong !== undefined) throw new MemcacheValueError(`the option "tls" has a "${wrong}", which is said outside of it, or not at all`)
 }
 
 /** Checks one part, or each of a list. @throws MemcacheValueError for what cannot be one. */

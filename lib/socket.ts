@@ -2,7 +2,9 @@
 import type { Buffer } from 'node:buffer'
 import { connect, type Socket } from 'node:net'
 import { readMemory } from './byte-reader.ts'
+import type { ConnectionOptions } from 'node:tls'
 import type { Endpoint } from './driver.ts'
+import { openTlsSocket, type Address } from './tls-socket.ts'
 
 /** What a socket tells its connection. */
 export interface SocketEvents {
@@ -20,12 +22,20 @@ export interface SocketEvents {
 
 /** Begins to connect. Since 'error' has a listener for the socket's whole life, nothing that it does later can throw. */
 export function openSocket(endpoint: Endpoint, events: SocketEvents): Socket {
-  const { path, host, port } = endpoint
+  const { path, host, port, disableNagle: noDelay, keepAlive } = endpoint
+  const to = path === undefined ? { host, port, noDelay, keepAlive } : { path, noDelay, keepAlive }
+  const socket = endpoint.tls === undefined ? openPlain(to, events) : openTls(to, endpoint.tls, events)
+  socket.on('drain', () => events.drain())
+  socket.on('end', () => events.end())
+  socket.on('close', () => events.end())
+  socket.on('error', (error) => events.error(error))
+  return socket
+}
+
+function openPlain(to: Address, events: SocketEvents): Socket {
   const memory = readMemory()
   const socket = connect({
-    ...(path === undefined ? { host, port } : { path }),
-    noDelay: endpoint.disableNagle,
-    keepAlive: endpoint.keepAlive,
+    ...to,
     onread: {
       buffer: memory,
       callback: (length) => {
@@ -35,9 +45,12 @@ export function openSocket(endpoint: Endpoint, events: SocketEvents): Socket {
     },
   })
   socket.on('connect', () => events.open())
-  socket.on('drain', () => events.drain())
-  socket.on('end', () => events.end())
-  socket.on('close', () => events.end())
-  socket.on('error', (error) => events.error(error))
+  return socket
+}
+
+function openTls(to: Address, options: ConnectionOptions, events: SocketEvents): Socket {
+  const socket = openTlsSocket(to, options)
+  socket.on('secureConnect', () => events.open())
+  socket.on('data', (bytes: Buffer) => events.data(bytes, bytes.length))
   return socket
 }

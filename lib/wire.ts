@@ -4,7 +4,7 @@ import { kept } from './byte-reader.ts'
 import type { CallOptions, Execute, Item, Op, Reply, Request } from './commands.ts'
 import { Connection } from './connection.ts'
 import { CurrentConnection } from './current-connection.ts'
-import { unsupported, type Driver, type DriverFactory, type Endpoint, type Exchange, type Protocol } from './driver.ts'
+import { unsupported, type Driver, type DriverFactory, type Endpoint, type Exchange, type Protocol, type Transports } from './driver.ts'
 import type { MemcacheError } from './errors.ts'
 import type { Joining } from './get-joiner.ts'
 import { Pending } from './pending.ts'
@@ -71,6 +71,7 @@ class Wire<Frame> implements Driver {
 
   constructor(protocol: Protocol<Frame>, endpoint: Endpoint) {
     this.#protocol = protocol
+    if (endpoint.credentials !== undefined) protocol.authenticate?.(endpoint.credentials) // refuses what it cannot say
     const joining: Joining = {
       allowed: endpoint.joinGets,
       again: (pending) => {
@@ -98,6 +99,10 @@ class Wire<Frame> implements Driver {
 
   get queues(): boolean | undefined {
     return this.#protocol.queues
+  }
+
+  get transports(): Transports {
+    return { tls: true, credentials: this.#protocol.authenticate !== undefined }
   }
 
   connect(): Promise<void> {

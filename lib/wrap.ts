@@ -44,6 +44,10 @@ class Wrapped implements Driver {
     return this.#backend.longestBinaryKey
   }
 
+  get transports(): Driver['transports'] {
+    return this.#backend.transports
+  }
+
   connect(): Promise<void> {
     return this.#connection.get().whenOpen()
   }

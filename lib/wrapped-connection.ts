@@ -1,6 +1,6 @@
 import { Asked } from './asked.ts'
 import { commandName, type CallOptions, type Op, type Reply, type Request } from './commands.ts'
-import { broken, connectedTooLate, overload, unopened } from './connection-faults.ts'
+import { broken, connectedTooLate, lostClass, overload, unopened } from './connection-faults.ts'
 import type { ConnectionEvents } from './current-connection.ts'
 import type { Backend, Endpoint } from './driver.ts'
 import {
@@ -191,5 +191,5 @@ export class WrappedConnection {
 /** What a call is told whose connection has ended, as an error of its own. */
 function unanswered({ request, sent }: Asked, reason: MemcacheError): MemcacheError {
   if (reason instanceof MemcacheClosedError) return new MemcacheClosedError(reason.message, { sent })
-  return new MemcacheSocketError(`no answer to "${commandName(request)}": ${reason.message}`, { cause: reason, sent })
+  return new (lostClass(reason))(`no answer to "${commandName(request)}": ${reason.message}`, { cause: reason, sent })
 }

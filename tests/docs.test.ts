@@ -12,7 +12,7 @@ import type { Outcome } from './support/run-snippets.ts'
 import { checked, standalone } from './support/snippet-code.ts'
 
 /** Pages that teach by example: each has code that runs. */
-const WITH_CODE = ['README.md', ...['serializers', 'layers', 'getting-started', 'commands', 'errors', 'testing', 'writing-drivers', 'other-clients', 'coming-from', 'tracing', 'keyv'].map((name) => `docs/${name}.md`)]
+const WITH_CODE = ['README.md', ...['serializers', 'layers', 'getting-started', 'connecting', 'commands', 'errors', 'testing', 'writing-drivers', 'other-clients', 'coming-from', 'tracing', 'keyv'].map((name) => `docs/${name}.md`)]
 /** What a fence may say. Everything that could be run is. */
 const RUN = new Set(['ts', 'js'])
 const NOT_RUN = new Set(['sh', 'text', 'python', 'json'])

@@ -181,10 +181,10 @@ export function construction(): Client[] {
   new Client(new URL('memcached://h'))
   // @ts-expect-error the options come with the URL, or alone
   new Client({}, {})
-  // @ts-expect-error TLS is not there yet
-  new Client({ tls: true })
-  // @ts-expect-error nor are credentials
-  new Client({ username: 'u', password: 'p' })
+  new Client({ tls: true, username: 'u', password: 'p' })
+  new Client({ tls: { ca: 'pem', servername: 'cache.example.org' } })
+  // @ts-expect-error without TLS it is not said
+  new Client({ tls: false })
   // @ts-expect-error options are read only
   options.port = 2
   return clients

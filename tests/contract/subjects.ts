@@ -15,7 +15,8 @@ import type { ClientOptions } from '../../lib/options.ts'
 import { COMMANDS } from '../../lib/testing/contract/calls.ts'
 import { startServer, type ContractSubject, type ServerOptions } from '../../lib/testing/index.ts'
 import { wrap } from '../../lib/wrap.ts'
-import { startMemcached, withoutMemcached } from '../support/servers.ts'
+import { Authority, withoutOpenssl } from '../support/certificates.ts'
+import { freePort, startMemcached, withoutMemcached } from '../support/servers.ts'
 
 /** The table: each driver on each server. A driver that comes later is one more line in {@link DRIVERS}. */
 
@@ -63,8 +64,10 @@ const SERVERS: readonly ServerRow[] = [
     : { name: `memcached at ${given}`, skip: false, start: async () => givenServer(given) },
 ]
 
+const WITH_TLS: readonly ServerRow[] = [...SERVERS, { name: 'memcached by TLS', skip: withoutMemcached || withoutOpenssl, start: realByTls }]
+
 const ALL_WAYS: readonly ServerRow[] = [
-  ...SERVERS,
+  ...WITH_TLS,
   { name: 'the embedded server by a unix socket', skip: withoutUnixSockets, start: async () => embedded({ path: await socketPath() }) },
   { name: 'the embedded server by IPv6', skip: withoutIPv6, start: () => embedded({ host: '::1' }) },
   { name: 'the embedded server by a host name', skip: false, start: () => embedded({}, { host: 'localhost' }) },
@@ -73,9 +76,9 @@ const ALL_WAYS: readonly ServerRow[] = [
 
 const DRIVERS: readonly DriverRow[] = [
   { name: 'text', driver: text, servers: ALL_WAYS, unsupported: ['metaGet', 'binaryKeys'] },
-  { name: 'binary', driver: binary, servers: SERVERS, unsupported: ['metaGet', 'verbosity'] },
-  { name: 'meta', driver: meta, servers: SERVERS },
-  { name: 'memjs', driver: memjs, servers: SERVERS, unsupported: ['metaGet', 'verbosity'] },
+  { name: 'binary', driver: binary, servers: WITH_TLS, unsupported: ['metaGet', 'verbosity'] },
+  { name: 'meta', driver: meta, servers: WITH_TLS },
+  { name: 'memjs', driver: memjs, servers: WITH_TLS, unsupported: ['metaGet', 'verbosity'] },
   { name: 'noop', driver: noop, servers: [NO_SERVER], serverless: true, forgets: true },
   {
     name: 'a driver without commands',
@@ -94,7 +97,11 @@ export const rows: readonly Row[] = DRIVERS.flatMap(({ name, driver, servers, ..
     skip: server.skip,
     start: async () => {
       const { address, stop, ...running } = await server.start()
-      return { subject: { ...said, ...running, client: (options) => new Client({ driver, ...address, ...options }) }, stop }
+      const client: ContractSubject['client'] = (options) => {
+        const own = options?.port === undefined && options?.path === undefined ? {} : { tls: undefined } // servers of the checks speak in clear
+        return new Client({ driver, ...address, ...own, ...options })
+      }
+      return { subject: { ...said, ...running, client }, stop }
     },
   })),
 )
@@ -115,6 +122,22 @@ async function real(): Promise<Running> {
   const server = await startMemcached()
   const address = { host: server.host, port: server.port }
   return { address, secondsLeft: (key) => secondsLeft(address, key), stop: () => server.stop() }
+}
+
+async function realByTls(): Promise<Running> {
+  const authority = new Authority()
+  const { certFile, keyFile } = authority.certify('server', 'IP:127.0.0.1')
+  const clear = await freePort()
+  const own = ['-l', `notls:127.0.0.1:${clear}`, '-Z', '-o', `ssl_chain_cert=${certFile}`, '-o', `ssl_key=${keyFile}`]
+  const server = await startMemcached(own)
+  return {
+    address: { host: server.host, port: server.port, tls: { ca: authority.ca } },
+    secondsLeft: (key) => secondsLeft({ host: server.host, port: clear }, key),
+    async stop() {
+      await server.stop()
+      authority.remove()
+    },
+  }
 }
 
 async function realByPath(): Promise<Running> {
