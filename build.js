@@ -1,25 +1,58 @@
-/** Builds dist/: the same sources as ES modules and as CommonJS, each with declarations and source maps. */
+/**
+ * Builds dist/: the same sources as ES modules and as CommonJS. The compiler writes the declarations, one for each source. The code
+ * of each is in few files: one for each way into the package, and one for each set of sources that several of these share. To load
+ * a hundred small files takes several times as long as to run them.
+ */
 import { execFileSync } from 'node:child_process'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { buildSync, transformSync } from 'esbuild'
 
 process.chdir(import.meta.dirname)
+const { exports } = JSON.parse(readFileSync('package.json', 'utf8'))
+const [esm, cjs] = ['dist/esm', 'dist/cjs']
+
 rmSync('dist', { recursive: true, force: true })
-compile('tsconfig.build.json')
-compile('tsconfig.build.cjs.json')
-
-// Node takes every .js file of this package for an ES module unless a package.json nearer to it says otherwise.
-writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n')
-
-// The one place that asks where it is: ES modules and CommonJS have no word in common for that.
-replaceIn('dist/cjs/lib/package-loader.js', 'import.meta.url', '__filename')
-
-function compile(project) {
+for (const project of ['tsconfig.build.json', 'tsconfig.build.cjs.json']) {
   execFileSync(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', project], { stdio: 'inherit' })
 }
+buildSync({
+  entryPoints: Object.values(exports).flatMap((way) => (typeof way === 'string' ? [] : [way.import.default.replace(`./${esm}/`, '').replace(/\.js$/, '.ts')])),
+  outdir: esm,
+  outbase: '.',
+  chunkNames: 'lib/chunks/[hash]',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  packages: 'external',
+  platform: 'node',
+  target: 'node20',
+  sourcemap: 'linked',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  keepNames: true,
+  logLevel: 'warning',
+})
+for (const file of readdirSync(esm, { recursive: true })) if (file.endsWith('.js')) writeCommonJs(file)
 
-function replaceIn(file, what, by) {
-  const text = readFileSync(file, 'utf8')
-  if (text.split(what).length !== 2) throw new Error(`${file} should say ${what} once`)
-  writeFileSync(file, text.replace(what, by))
+// Node takes every .js file of this package for an ES module unless a package.json nearer to it says otherwise.
+writeFileSync(join(cjs, 'package.json'), '{ "type": "commonjs" }\n')
+
+/** The same file for `require`. To ask where a file is, the two kinds of modules have no word in common. */
+function writeCommonJs(file) {
+  const map = readFileSync(join(esm, `${file}.map`)).toString('base64')
+  const code = readFileSync(join(esm, file), 'utf8').replace(/^\/\/# sourceMappingURL=.*$/m, `//# sourceMappingURL=data:application/json;base64,${map}`)
+  const made = transformSync(code, {
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    define: { 'import.meta.url': '__filename' },
+    sourcefile: file,
+    sourcemap: true,
+    minifyWhitespace: true,
+    logLevel: 'warning',
+  })
+  mkdirSync(dirname(join(cjs, file)), { recursive: true })
+  writeFileSync(join(cjs, file), `${made.code}//# sourceMappingURL=${basename(file)}.map\n`)
+  writeFileSync(join(cjs, `${file}.map`), made.map)
 }

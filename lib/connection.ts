@@ -255,7 +255,6 @@ export class Connection<Frame> {
     this.#splitting = true
     for (const member of joined.members) {
       this.#shift(member)
-      member.joined = undefined
       member.alone = true
     }
     this.#goOnAfter(refusal, joined.request)

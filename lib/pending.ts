@@ -46,6 +46,7 @@ export abstract class Pending<O extends Op = Op> {
     this.bytes = bytes
     this.size = byteLength(bytes)
     this.fold = fold
+    this.joined = undefined
     if (this.deadline > 0) return
     this.deadline = started + timeout
     this.timeout = timeout

@@ -1,10 +1,10 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
-import { deflateSync, gunzipSync, gzipSync, inflateSync, unzipSync } from 'node:zlib'
 import type { Compressor } from '../lib/compression.ts'
 import { MemcacheUnsupportedError, MemcacheValueError } from '../lib/errors.ts'
 import { readFastlz } from './fastlz.ts'
-import { inflateAll, type Inflate } from './inflation.ts'
+import { inflateAll } from './inflation.ts'
+import { nodeZlib } from './node-zlib.ts'
 
 /** How other clients compress, each under its own flag. */
 
@@ -15,21 +15,21 @@ const MOST_PER_BYTE = 264
 
 /** zlib's format, as the clients of Python write it. */
 export function zlib(flag: number): Compressor {
-  return compressor(flag, deflateSync, inflateSync)
+  return compressor(flag, 'deflateSync', 'inflateSync')
 }
 
 /** zlib's format, as dalli writes it; gzip's is read too, which it can be told to write. */
 export function zlibOrGzip(flag: number): Compressor {
-  return compressor(flag, deflateSync, unzipSync)
+  return compressor(flag, 'deflateSync', 'unzipSync')
 }
 
 /** gzip's format, as spymemcached writes it. */
 export function gzip(flag: number): Compressor {
-  return compressor(flag, gzipSync, gunzipSync)
+  return compressor(flag, 'gzipSync', 'gunzipSync')
 }
 
-function compressor(flag: number, deflate: (bytes: Buffer) => Buffer, inflate: Inflate): Compressor {
-  return { flag, compress: (bytes) => deflate(bytes), decompress: (bytes, maxLength) => inflateAll(inflate, bytes, maxLength) }
+function compressor(flag: number, deflate: 'deflateSync' | 'gzipSync', inflate: 'inflateSync' | 'unzipSync' | 'gunzipSync'): Compressor {
+  return { flag, compress: (bytes) => nodeZlib()[deflate](bytes), decompress: (bytes, maxLength) => inflateAll(nodeZlib()[inflate], bytes, maxLength) }
 }
 
 /** zlib's format behind its length, as php-memcached writes it when told to, and always reads. */
@@ -39,11 +39,11 @@ export function sizedZlib(flag: number): Compressor {
     compress(bytes) {
       const header = Buffer.alloc(HEADER)
       header.writeUInt32LE(bytes.length)
-      return Buffer.concat([header, deflateSync(bytes)])
+      return Buffer.concat([header, nodeZlib().deflateSync(bytes)])
     },
     decompress(bytes, maxLength) {
       const length = claim(bytes, maxLength)
-      const value = inflateAll(inflateSync, bytes.subarray(HEADER), length)
+      const value = inflateAll(nodeZlib().inflateSync, bytes.subarray(HEADER), length)
       if (value.length !== length) throw new MemcacheValueError(`it claims to be ${length} bytes, but is ${value.length}`)
       return value
     },

@@ -1,7 +1,8 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
-import { DefaultDeserializer, serialize } from 'node:v8'
+import type * as NodeV8 from 'node:v8'
 import { flags } from '../lib/flags.ts'
+import { loadPackage } from '../lib/package-loader.ts'
 import type { Serializer } from '../lib/serialization.ts'
 import { mayHaveTooMany } from './bounds.ts'
 import { refuse } from './flaws.ts'
@@ -25,7 +26,7 @@ export const v8: Serializer = {
   },
   deserialize(bytes) {
     checkBounds(bytes)
-    const reader = new Reader(bytes)
+    const reader = new (readerClass())(bytes)
     reader.readHeader()
     return reader.readValue() as unknown
   },
@@ -37,7 +38,7 @@ const LONGEST_SEARCHED = 2 ** 24
 /** What V8 itself throws for is looked for once more, to name the path to it. */
 function clone(value: unknown): Buffer {
   try {
-    return serialize(value)
+    return nodeV8().serialize(value)
   } catch (error) {
     const flaw = findCloneFlaw(value, LONGEST_SEARCHED)
     if (flaw !== undefined) refuse('V8', flaw)
@@ -45,14 +46,25 @@ function clone(value: unknown): Buffer {
   }
 }
 
-const { _readHostObject: readView } = DefaultDeserializer.prototype as unknown as { _readHostObject(this: Reader): NodeJS.ArrayBufferView }
+type ReaderClass = new (bytes: Buffer) => NodeV8.Deserializer
+let made: ReaderClass | undefined
 
-class Reader extends DefaultDeserializer {
-  /** A Buffer or a view of an ArrayBuffer. Node makes it one of the bytes that are read: all of them would be in its `buffer`. */
-  _readHostObject(): NodeJS.ArrayBufferView {
-    const view = readView.call(this)
-    if (Buffer.isBuffer(view)) return Buffer.from(view)
-    const own = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)
-    return new (view.constructor as new (buffer: ArrayBufferLike) => NodeJS.ArrayBufferView)(own)
-  }
+/** The class that reads, made when the first value is read: most clients never load node:v8. */
+function readerClass(): ReaderClass {
+  if (made !== undefined) return made
+  const { DefaultDeserializer } = nodeV8()
+  const { _readHostObject: readView } = DefaultDeserializer.prototype as unknown as { _readHostObject(this: object): NodeJS.ArrayBufferView }
+  return (made = class extends DefaultDeserializer {
+    /** A Buffer or a view of an ArrayBuffer. Node makes it one of the bytes that are read: all of them would be in its `buffer`. */
+    _readHostObject(): NodeJS.ArrayBufferView {
+      const view = readView.call(this)
+      if (Buffer.isBuffer(view)) return Buffer.from(view)
+      const own = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)
+      return new (view.constructor as new (buffer: ArrayBufferLike) => NodeJS.ArrayBufferView)(own)
+    }
+  })
+}
+
+function nodeV8(): typeof NodeV8 {
+  return loadPackage('node:v8') as typeof NodeV8
 }

@@ -1,10 +1,10 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
-import * as zlib from 'node:zlib'
 import type { Compressor } from '../lib/compression.ts'
 import { MemcacheUnsupportedError } from '../lib/errors.ts'
 import { flags } from '../lib/flags.ts'
 import { inflateAll, type Inflate } from './inflation.ts'
+import { nodeZlib } from './node-zlib.ts'
 
 /** What newer Nodes have in node:zlib. */
 interface Zstd {
@@ -13,6 +13,7 @@ interface Zstd {
 }
 
 function load(): Zstd {
+  const zlib = nodeZlib()
   if ('zstdCompressSync' in zlib) return zlib as unknown as Zstd
   throw new MemcacheUnsupportedError(`zstd needs a Node that has it: 22.15, 23.8 or later, not ${process.version}`)
 }

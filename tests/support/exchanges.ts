@@ -71,7 +71,7 @@ export function replyIn<O extends Op, Frame>(
 }
 
 /** A reply whose value is copied where it is only good until the next read: that of one key. */
-function takenAtOnce<O extends Op>({ op }: Request<O>, reply: Reply<O>): Reply<O> {
+export function takenAtOnce<O extends Op>({ op }: Request<O>, reply: Reply<O>): Reply<O> {
   if ((op !== 'get' && op !== 'metaGet') || reply === undefined) return reply
   const item = reply as Item
   return { ...item, value: Buffer.from(item.value) } as Reply<O>

@@ -5,10 +5,10 @@ import { binary, binaryProtocol } from '../../drivers/binary.ts'
 import { meta, metaProtocol } from '../../drivers/meta.ts'
 import { text, textProtocol } from '../../drivers/text.ts'
 import { ByteReader } from '../../lib/byte-reader.ts'
-import type { Op, Request } from '../../lib/commands.ts'
+import type { Op, Reply, Request } from '../../lib/commands.ts'
 import { more, type DriverFactory, type Fold, type Protocol } from '../../lib/driver.ts'
 import { MemcacheDriverError, MemcacheError } from '../../lib/errors.ts'
-import { exchangeOf, feed } from './exchanges.ts'
+import { exchangeOf, feed, takenAtOnce } from './exchanges.ts'
 import { binaryRequests, binaryResponse } from './recorded-binary.ts'
 import { conversationExchanges, memcachedExchanges, type RecordedExchange } from './recorded-exchanges.ts'
 import { metaRequests, metaResponse } from './recorded-meta.ts'
@@ -136,7 +136,7 @@ export function repliesTo(protocol: Protocol<unknown>, requests: readonly Reques
       fold ??= begin(request, place)
       try {
         const reply = fold(frame)
-        if (reply !== more) settle(reply)
+        if (reply !== more) settle(takenAtOnce(request, reply as Reply))
         return true
       } catch (error) {
         if (!(error instanceof MemcacheDriverError)) throw error
