@@ -4,6 +4,7 @@ import type { ByteReader } from '../lib/byte-reader.ts'
 import { commandName, type Content, type Item, type Key, type Request, type StoreStatus } from '../lib/commands.ts'
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
 import { MemcacheProtocolError, type MemcacheDriverError, type MemcacheError } from '../lib/errors.ts'
+import { ReceivedItem } from '../lib/received-item.ts'
 import { wire } from '../lib/wire.ts'
 import { checkSection, refusal, unaskedLine } from './line.ts'
 import {
@@ -32,18 +33,37 @@ const { GET, DELETE, INCREMENT, DECREMENT, FLUSH, NOOP, VERSION, GETKQ, STAT, TO
 const { OK, KEY_ENOENT } = STATUS
 
 /**
- * A response: 24 bytes of header, extras, key, value. The places are indexes of the reader's bytes, to be read in the same
- * turn; the value is one to be kept. A server that has enough connections says so in a line of text.
+ * A response: 24 bytes of header, extras, key, value, in memory that is to be read in the same turn, unless the packet is of one key
+ * among many.
  */
-interface Packet {
+class Packet {
   readonly opcode: number
   readonly status: number
   readonly opaque: number
   readonly bytes: Buffer
   readonly start: number
+  /** Where its key begins, behind the extras. */
   readonly keyStart: number
-  readonly value: Buffer
+  readonly valueStart: number
+  readonly end: number
+
+  constructor(bytes: Buffer, start: number, end: number) {
+    this.opcode = bytes[start + 1] as number
+    this.status = bytes.readUInt16BE(start + 6)
+    this.opaque = bytes.readUInt32BE(start + 12)
+    this.bytes = bytes
+    this.start = start
+    this.keyStart = start + HEADER + (bytes[start + 4] as number)
+    this.valueStart = this.keyStart + bytes.readUInt16BE(start + 2)
+    this.end = end
+  }
+
+  get value(): Buffer {
+    return this.bytes.subarray(this.valueStart, this.end)
+  }
 }
+
+/** A packet. A server that has enough connections says so in a line of text. */
 type Frame = Packet | string
 
 function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
@@ -52,33 +72,21 @@ function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
   if (size === undefined) return undefined
   const { bytes, start, end } = reader
   if (start + size > end) return reader.need(size)
-  const keyStart = start + HEADER + (bytes[start + 4] as number)
-  const opcode = bytes[start + 1] as number
-  const valueStart = keyStart + bytes.readUInt16BE(start + 2)
-  const value = opcode === GETKQ ? reader.slice(valueStart, start + size) : reader.view(valueStart, start + size) // of one key among many: others come before it is taken
+  const memory = bytes[start + 1] === GETKQ ? reader.lasting : bytes // of one key among many: others come before it is taken
   reader.advance(start + size)
-  return { opcode, status: bytes.readUInt16BE(start + 6), opaque: bytes.readUInt32BE(start + 12), bytes, start, keyStart, value }
+  return new Packet(memory, start, start + size)
 }
 
-/** What stands in a request beside its opcode and opaque. */
-interface Parts {
-  readonly key?: Key
-  /** In latin1, as all of a packet that is text. */
-  readonly extras?: string
-  readonly cas?: bigint
-  readonly value?: Content
-}
-
-function packet(opcode: number, opaque: number, { key = '', extras = '', cas = 0n, value }: Parts): Bytes {
-  const length = key.length + extras.length + (value?.length ?? 0)
-  const ids = cas === 0n ? '\0\0\0\0\0\0\0\0' : uint64(cas)
+/** A request of this opcode. Extras are latin1, as all of a packet is that is text. */
+function packet(opcode: number, opaque: number, key: Key = '', extras = '', value: Content = '', cas = 0n): Bytes {
+  const length = key.length + extras.length + value.length
   const front = String.fromCharCode(
     REQUEST, opcode, key.length >>> 8, key.length & 0xff, extras.length, 0, 0, 0,
     length >>> 24, (length >>> 16) & 0xff, (length >>> 8) & 0xff, length & 0xff,
     opaque >>> 24, (opaque >>> 16) & 0xff, (opaque >>> 8) & 0xff, opaque & 0xff,
   )
-  const text = front + ids + extras + key
-  return value === undefined ? text : withValue(text, value)
+  const text = front + (cas === 0n ? '\0\0\0\0\0\0\0\0' : uint64(cas)) + extras + key
+  return value === '' ? text : withValue(text, value)
 }
 
 function uint32(number: number): string {
@@ -91,11 +99,10 @@ function uint64(number: bigint): string {
 
 /** The packet if it answers this request: by its opcode, and by the number that the request had. */
 function checked(frame: Frame, opcode: number, opaque: number, request: Request): Packet {
-  const command = commandName(request)
-  if (typeof frame === 'string') throw refusal(frame) ?? new MemcacheProtocolError(`a line of text came in the reply to "${command}"`, { sent: true })
+  if (typeof frame === 'string') throw refusal(frame) ?? new MemcacheProtocolError(`a line of text came in the reply to "${commandName(request)}"`, { sent: true })
   if (frame.opcode !== opcode || frame.opaque !== opaque) {
     const found = `opcode 0x${hex(frame.opcode)}, opaque ${frame.opaque}`
-    throw new MemcacheProtocolError(`this cannot be the reply to "${command}": ${found}; its own are 0x${hex(opcode)}, ${opaque}`, { sent: true })
+    throw new MemcacheProtocolError(`this cannot be the reply to "${commandName(request)}": ${found}; its own are 0x${hex(opcode)}, ${opaque}`, { sent: true })
   }
   return frame
 }
@@ -104,8 +111,9 @@ function checked(frame: Frame, opcode: number, opaque: number, request: Request)
 const fatal = new WeakSet<MemcacheError>()
 
 /** The error that the status of a packet is. */
-function refusalOf({ opcode, status, value }: Packet): MemcacheDriverError {
-  const refusal = refused(opcode, status, value)
+function refusalOf(packet: Packet): MemcacheDriverError {
+  const { opcode, status } = packet
+  const refusal = refused(opcode, status, packet.value)
   if (isFatal(opcode, status)) fatal.add(refusal)
   return refusal
 }
@@ -129,10 +137,10 @@ function casOf({ bytes, start }: Packet): bigint {
 }
 
 function itemOf(packet: Packet, request: Request<'get' | 'getMulti'>): Item {
-  const { bytes, start, keyStart, value } = packet
+  const { bytes, start, keyStart, valueStart, end } = packet
   if (keyStart !== start + HEADER + 4) throw malformed(request) // 4 bytes of flags
   const flags = bytes.readUInt32BE(start + HEADER)
-  return request.cas ? { value, flags, cas: casOf(packet) } : { value, flags }
+  return new ReceivedItem(bytes, valueStart, end, flags, request.cas ? casOf(packet) : undefined)
 }
 
 function getOpcode({ touch }: Request<'get'>): number {
@@ -142,7 +150,7 @@ function getOpcode({ touch }: Request<'get'>): number {
 /** GET, or GAT with a time to live. Both give flags, value and cas id. */
 function encodeGet(request: Request<'get'>, opaque: number): Bytes {
   const { key, touch } = request
-  return packet(getOpcode(request), opaque, touch === undefined ? { key } : { key, extras: uint32(exptime(touch)) })
+  return packet(getOpcode(request), opaque, key, touch === undefined ? '' : uint32(exptime(touch)))
 }
 
 function foldGet(request: Request<'get'>, opaque: number): Fold<Item | undefined, Frame> {
@@ -156,7 +164,7 @@ function foldGet(request: Request<'get'>, opaque: number): Fold<Item | undefined
 
 /** GETKQ for each key, whose misses are not answered, and NOOP, which always is. */
 function encodeGetMulti({ keys }: Request<'getMulti'>, opaque: number): Bytes {
-  return keys.map((key) => packet(GETKQ, opaque, { key }) as string).join('') + (packet(NOOP, opaque, {}) as string)
+  return keys.map((key) => packet(GETKQ, opaque, key) as string).join('') + (packet(NOOP, opaque) as string)
 }
 
 function foldGetMulti(request: Request<'getMulti'>, opaque: number): Fold<readonly (Item | undefined)[], Frame> {
@@ -195,10 +203,10 @@ function keyOf({ bytes, keyStart, start }: Packet): Key {
 /** SET, ADD, REPLACE with flags and time to live, a cas id in SET's header; APPEND and PREPEND with the value alone. */
 function encodeStore({ mode, key, item: { value, flags, cas = 0n }, expires }: Request<'store', Content>, opaque: number): Bytes {
   const { opcode } = STORE[mode]
-  if (mode === 'append' || mode === 'prepend') return packet(opcode, opaque, { key, value })
+  if (mode === 'append' || mode === 'prepend') return packet(opcode, opaque, key, '', value)
   const extras = uint32(flags) + uint32(exptime(expires))
-  if (mode !== 'cas') return packet(opcode, opaque, { key, value, extras })
-  return cas === 0n ? packet(GET, opaque, { key }) : packet(opcode, opaque, { key, value, extras, cas })
+  if (mode !== 'cas') return packet(opcode, opaque, key, extras, value)
+  return cas === 0n ? packet(GET, opaque, key) : packet(opcode, opaque, key, extras, value, cas)
 }
 
 function foldStore(request: Request<'store'>, opaque: number): Fold<StoreStatus, Frame> {
@@ -223,14 +231,14 @@ function foldCount(request: Request<'count'>, opaque: number): Fold<bigint | und
     const reply = checked(frame, countOpcode(request), opaque, request)
     if (reply.status === KEY_ENOENT) return undefined
     if (reply.status !== OK) throw refusalOf(reply)
-    if (reply.value.length !== 8) throw malformed(request)
-    return reply.value.readBigUInt64BE()
+    if (reply.end - reply.valueStart !== 8) throw malformed(request)
+    return reply.bytes.readBigUInt64BE(reply.valueStart)
   }
 }
 
 function encodeStats({ section }: Request<'stats'>, opaque: number): Bytes {
   checkSection(section)
-  return packet(STAT, opaque, { key: section })
+  return packet(STAT, opaque, section)
 }
 
 /** One packet for each statistic, its name as the key; one without a name ends them. */
@@ -258,24 +266,24 @@ export const binaryProtocol: Protocol<Frame> = {
     getMulti: { encode: encodeGetMulti, decode: foldGetMulti },
     store: { encode: encodeStore, decode: foldStore },
     delete: {
-      encode: ({ key }, opaque) => packet(DELETE, opaque, { key }),
+      encode: ({ key }, opaque) => packet(DELETE, opaque, key),
       decode: (request, opaque) => foldStatus(request, DELETE, opaque, { [OK]: true, [KEY_ENOENT]: false }),
     },
     touch: {
-      encode: ({ key, expires }, opaque) => packet(TOUCH, opaque, { key, extras: uint32(exptime(expires)) }),
+      encode: ({ key, expires }, opaque) => packet(TOUCH, opaque, key, uint32(exptime(expires))),
       decode: (request, opaque) => foldStatus(request, TOUCH, opaque, { [OK]: true, [KEY_ENOENT]: false }),
     },
     count: {
-      encode: (request, opaque) => packet(countOpcode(request), opaque, { key: request.key, extras: uint64(request.delta) + uint64(0n) + uint32(DO_NOT_CREATE) }),
+      encode: (request, opaque) => packet(countOpcode(request), opaque, request.key, uint64(request.delta) + uint64(0n) + uint32(DO_NOT_CREATE)),
       decode: foldCount,
     },
     flush: {
-      encode: ({ delay }, opaque) => packet(FLUSH, opaque, delay === 0 ? {} : { extras: uint32(exptime(delay)) }),
+      encode: ({ delay }, opaque) => packet(FLUSH, opaque, '', delay === 0 ? '' : uint32(exptime(delay))),
       decode: (request, opaque) => foldStatus(request, FLUSH, opaque, { [OK]: true }),
     },
     stats: { encode: encodeStats, decode: foldStats },
     version: {
-      encode: (_, opaque) => packet(VERSION, opaque, {}),
+      encode: (_, opaque) => packet(VERSION, opaque),
       decode: (request, opaque) => (frame) => {
         const reply = checked(frame, VERSION, opaque, request)
         if (reply.status !== OK) throw refusalOf(reply)

@@ -4,6 +4,7 @@ import type { ByteReader } from '../lib/byte-reader.ts'
 import { commandName, type Content, type Item, type Key, type MetaItem, type Op, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
 import { MemcacheProtocolError, MemcacheServerError, type MemcacheDriverError } from '../lib/errors.ts'
+import { plain, ReceivedItem } from '../lib/received-item.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, stats, unexpectedFrame, verbosity, version } from './administration.ts'
 import { authenticateInText } from './ascii-authentication.ts'
@@ -21,7 +22,7 @@ const STATUSES = new Map((['VA', 'HD', 'EN', 'NF', 'NS', 'EX', 'MN'] as const).m
 /** `<status> [<length>] <flag>*\r\n[<data>\r\n]`. A number that the reply does not have is -1. */
 interface MetaFrame {
   readonly status: Status
-  value: Buffer | undefined
+  item: ReceivedItem | undefined
   /** `O<opaque>[.<place>]`: the request that it answers, and the key's place among many. */
   opaque: number
   place: number
@@ -59,7 +60,7 @@ function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
 function readReply(reader: ByteReader, status: Status, maxLength: number): MetaFrame | undefined {
   const { bytes, start, end } = reader
   const frame: MetaFrame = {
-    status, value: undefined, opaque: -1, place: -1, flags: -1, cas: undefined, size: -1,
+    status, item: undefined, opaque: -1, place: -1, flags: -1, cas: undefined, size: -1,
     ttl: undefined, lastAccess: -1, hitBefore: -1, awaited: false, malformed: false,
   }
   let at = start + status.length
@@ -86,18 +87,13 @@ function readReply(reader: ByteReader, status: Status, maxLength: number): MetaF
   const from = at + CRLF.length
   const to = dataEnd(reader, from, length, maxLength)
   if (to === undefined) return undefined
-  frame.value = frame.place < 0 ? reader.view(from, to) : reader.slice(from, to) // of one key among many: others come before it is taken
+  frame.item = new ReceivedItem(frame.place < 0 ? bytes : reader.lasting, from, to, frame.flags, frame.cas) // of one key among many: others come before it is taken
   reader.advance(to + CRLF.length)
   return frame
 }
 
 /** One flag of a reply: a letter, and what follows it up to the next blank. */
 function readFlag(frame: MetaFrame, bytes: Buffer, from: number, to: number): void {
-  const number = (): number => {
-    const found = decimal(bytes, from + 1, to)
-    if (found < 0) frame.malformed = true
-    return found
-  }
   switch (bytes[from]) {
     case 0x4f: { // O
       let dot = from + 1
@@ -108,7 +104,7 @@ function readFlag(frame: MetaFrame, bytes: Buffer, from: number, to: number): vo
       return
     }
     case 0x66: // f
-      frame.flags = number()
+      frame.flags = number(frame, bytes, from, to)
       if (frame.flags > 0xffff_ffff) frame.malformed = true
       return
     case 0x63: // c
@@ -116,21 +112,28 @@ function readFlag(frame: MetaFrame, bytes: Buffer, from: number, to: number): vo
       if (frame.cas === undefined) frame.malformed = true
       return
     case 0x73: // s
-      frame.size = number()
+      frame.size = number(frame, bytes, from, to)
       return
     case 0x74: // t
-      if (bytes.toString('latin1', from + 1, to) !== '-1') frame.ttl = number()
+      if (bytes.toString('latin1', from + 1, to) !== '-1') frame.ttl = number(frame, bytes, from, to)
       return
     case 0x6c: // l
-      frame.lastAccess = number()
+      frame.lastAccess = number(frame, bytes, from, to)
       return
     case 0x68: // h
-      frame.hitBefore = number()
+      frame.hitBefore = number(frame, bytes, from, to)
       return
     case 0x57: // W
     case 0x5a: // Z
       frame.awaited = true
   }
+}
+
+/** The number behind a flag's letter. */
+function number(frame: MetaFrame, bytes: Buffer, from: number, to: number): number {
+  const found = decimal(bytes, from + 1, to)
+  if (found < 0) frame.malformed = true
+  return found
 }
 
 /** The frame if it answers the request of this number. Lines of error have no opaque, nor has the miss of an old server. */
@@ -142,10 +145,10 @@ function checked(frame: Frame, opaque: number, request: Request): MetaFrame {
 
 /** The item of a value, or the end of the search: a miss is `EN`, and so is a promise without a value. */
 function itemOf(frame: MetaFrame, request: Request<'get' | 'getMulti' | 'metaGet'>): Item | undefined {
-  const { status, value, flags, cas, awaited } = frame
+  const { status, item, awaited } = frame
   if (status === 'EN') return undefined
-  if (status !== 'VA' || value === undefined || flags < 0) throw unlikely(frame, request)
-  return value.length === 0 && awaited ? undefined : { value, flags, cas }
+  if (status !== 'VA' || item === undefined || item.flags < 0) throw unlikely(frame, request)
+  return item.length === 0 && awaited ? undefined : item
 }
 
 function unlikely<O extends Op>({ status }: MetaFrame, request: Request<O>): MemcacheProtocolError {
@@ -205,7 +208,7 @@ function foldMetaGet(request: Request<'metaGet'>, opaque: number): Fold<MetaItem
     const item = itemOf(reply, request)
     if (item === undefined) return undefined
     if (lastAccess < 0 || hitBefore < 0 || size < 0) throw unlikely(reply, request)
-    return { ...item, ttl, lastAccess, hitBefore: hitBefore === 1, size }
+    return { ...plain(item), ttl, lastAccess, hitBefore: hitBefore === 1, size }
   }
 }
 
@@ -235,7 +238,7 @@ function foldCount(request: Request<'count'>, opaque: number): Fold<bigint | und
   return (frame) => {
     const reply = checked(frame, opaque, request)
     if (reply.status === 'NF') return undefined
-    const count = decimal64(reply.value?.toString('latin1') ?? '')
+    const count = decimal64(reply.item?.text ?? '')
     if (count === undefined) throw unlikely(reply, request)
     return count
   }

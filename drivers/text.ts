@@ -4,6 +4,7 @@ import type { ByteReader } from '../lib/byte-reader.ts'
 import { commandName, type Content, type Item, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
 import { MemcacheProtocolError, type MemcacheDriverError } from '../lib/errors.ts'
+import { plain, ReceivedItem } from '../lib/received-item.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, foldWord, stats, unexpectedFrame, verbosity, version } from './administration.ts'
 import { authenticateInText } from './ascii-authentication.ts'
@@ -16,13 +17,20 @@ const LONGEST_LINE = 2048
  * A frame is a `VALUE` line with its data, or any other line, without its CRLF, as a string. The name of a value's key
  * stays in the reader's bytes, to be read in the same turn: a reply to a `get` of one key is not told by it.
  */
-interface ValueFrame {
-  readonly item: Item
+class ValueFrame extends ReceivedItem {
   /** The reply ends behind it: its END has been read. Only then nothing else is read before the value is taken. */
   readonly last: boolean
   readonly bytes: Buffer
   readonly keyStart: number
   readonly keyEnd: number
+
+  constructor(memory: Buffer, from: number, to: number, flags: number, cas: bigint | undefined, last: boolean, bytes: Buffer, keyStart: number, keyEnd: number) {
+    super(memory, from, to, flags, cas)
+    this.last = last
+    this.bytes = bytes
+    this.keyStart = keyStart
+    this.keyEnd = keyEnd
+  }
 }
 type Frame = ValueFrame | string
 
@@ -67,9 +75,9 @@ function readValue(reader: ByteReader, maxLength: number): ValueFrame | undefine
   if (to === undefined) return undefined
   const next = to + CRLF.length
   const last = next + END.length <= end && startsWith(bytes, next, END)
-  const value = last ? reader.view(from, to) : reader.slice(from, to)
+  const frame = new ValueFrame(last ? bytes : reader.lasting, from, to, flags, cas, last, bytes, keyStart, keyEnd)
   reader.advance(last ? next + END.length : next)
-  return { item: { value, flags, cas }, last, bytes, keyStart, keyEnd }
+  return frame
 }
 
 function startsWith(bytes: Buffer, start: number, text: string): boolean {
@@ -114,8 +122,9 @@ function keysPerLine(keys: readonly string[], verb: string): number[] {
 
 /** `<mode> <key> <flags> <exptime> <length>[ <cas>]\r\n<data>\r\n` */
 function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store', Content>): Bytes {
+  const meta = flags === 0 && expires === 0 ? '0 0' : `${flags} ${expires}` // nearly always: to make text of numbers takes time
   const id = mode === 'cas' ? ` ${cas}` : ''
-  return withValue(`${mode} ${key} ${flags} ${expires} ${value.length}${id}\r\n`, value, CRLF)
+  return withValue(`${mode} ${key} ${meta} ${value.length}${id}\r\n`, value, CRLF)
 }
 
 /**
@@ -132,7 +141,7 @@ function foldGet(request: Request<'get'>): Fold<Item | undefined, Frame> {
       const key = show(frame.bytes, frame.keyStart, frame.keyEnd)
       throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, which was not asked for`)
     }
-    item = frame.item
+    item = frame
     return frame.last ? item : more
   }
 }
@@ -151,7 +160,10 @@ function foldGetMulti(request: Request<'getMulti'>): Fold<readonly (Item | undef
   let next = 0
   let places: Map<string, number> | undefined
   /** memcached answers in the order of the request, leaving out what it has not; some proxies answer in another. */
-  const placeOf = (key: string): number | undefined => {
+  const placeOf = ({ bytes, keyStart, keyEnd }: ValueFrame): number | undefined => {
+    const expected = keys[next]
+    if (expected !== undefined && expected.length === keyEnd - keyStart && startsWith(bytes, keyStart, expected)) return next++
+    const key = bytes.toString('latin1', keyStart, keyEnd)
     for (let place = next; place < keys.length; place += 1) {
       if (keys[place] !== key) continue
       next = place + 1
@@ -170,12 +182,12 @@ function foldGetMulti(request: Request<'getMulti'>): Fold<readonly (Item | undef
       if (frame !== 'END') throw unexpected(frame, commandName(request))
       return endOfLine()
     }
-    const place = placeOf(frame.bytes.toString('latin1', frame.keyStart, frame.keyEnd))
+    const place = placeOf(frame)
     if (place === undefined || items[place] !== undefined) {
       const key = show(frame.bytes, frame.keyStart, frame.keyEnd)
       throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, ${place === undefined ? 'which was not asked for' : 'a second one'}`)
     }
-    items[place] = frame.last ? { ...frame.item, value: Buffer.from(frame.item.value) } : frame.item // another line's reply may come first
+    items[place] = frame.last && lines > 1 ? { ...plain(frame), value: Buffer.from(frame.value) } : frame // another line's reply comes first
     return frame.last ? endOfLine() : more
   }
 }

@@ -67,9 +67,13 @@ export class ByteReader {
     this.#rest = EMPTY
   }
 
-  /** Some bytes of the frame at `start`, for who reads them before anything else is read: see {@link kept}. */
-  view(from: number, to: number): Buffer {
-    return this.bytes.subarray(from, to)
+  /**
+   * The memory in which the frame at `start` is, in the same places, and stays as it is. That of a small frame is shared with others
+   * of its chunk, which is copied as a whole when the first of its frames asks. `bytes` itself is good until the turn ends.
+   */
+  get lasting(): Buffer {
+    if (this.#borrowed) this.#own()
+    return this.bytes
   }
 
   /**
@@ -77,8 +81,7 @@ export class ByteReader {
    * is copied as a whole when the first of its frames asks: whoever hands them out for long copies them once more.
    */
   slice(from: number, to: number): Buffer {
-    if (this.#borrowed) this.#own()
-    return this.bytes.subarray(from, to)
+    return this.lasting.subarray(from, to)
   }
 
   keep(): void {

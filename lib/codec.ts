@@ -30,10 +30,10 @@ export function compose<Above, Between, Below>(upper: Codec<Above, Between>, low
   }
 }
 
-/** Decodes the item of a key. @throws MemcacheValueError naming the key, for an item that cannot be read. */
-export function decodeItem<Above, Below>(codec: Codec<Above, Below>, item: Item<Below>, key: Key): Item<Above> {
+/** Reads the item of a key. @throws MemcacheValueError naming the key, for an item that cannot be read. */
+export function readItem<V, R>(reader: { read(item: Item<V>): R }, item: Item<V>, key: Key): R {
   try {
-    return codec.decode(item)
+    return reader.read(item)
   } catch (error) {
     if (error instanceof MemcacheError && !(error instanceof MemcacheValueError)) throw complete(error, { sent: true })
     throw new MemcacheValueError(`the value of ${JSON.stringify(key)} (flags ${item.flags}) cannot be decoded: ${showThrown(error)}`, { cause: error, sent: true })

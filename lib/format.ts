@@ -10,6 +10,7 @@ import { compression, lengthLimit, type Compressor } from './compression.ts'
 import { SHORT_VALUE } from './driver.ts'
 import { MemcacheValueError } from './errors.ts'
 import { flags } from './flags.ts'
+import { ReceivedItem } from './received-item.ts'
 import { ownFormat, serialization, type Format, type Serializer } from './serialization.ts'
 
 /** What of a client's settings says how its values are stored; lengths in bytes. */
@@ -23,6 +24,8 @@ export interface FormatSettings {
 
 /** How a client's values become items and back. */
 export interface ValueFormat extends Codec<unknown, Buffer> {
+  /** The value of an item. @throws MemcacheValueError for one that cannot be read. */
+  read(item: Item): unknown
   /** The flags of the counters that it makes. */
   readonly counterFlags: number
   /**
@@ -57,8 +60,16 @@ export function valueFormat({ serializer, compressor, minCompressLength, maxValu
     const least = options?.minCompressLength ?? minCompressLength
     return (least === 0 || value.length < least) && Buffer.byteLength(value) === value.length
   }
+  const readsText = !isFormat(serializer)
   return {
     ...codec,
+    read(item) {
+      if (readsText && item.flags === flags.string && item instanceof ReceivedItem) {
+        const { text } = item
+        if (!text.includes('\ufffd')) return text // else it may be no UTF-8
+      }
+      return codec.decode(item).value
+    },
     counterFlags: format.counterFlags ?? flags.integer,
     item: (value, cas, mode, options, latin1) =>
       latin1 && isPlain(value, options) ? { value, flags: flags.string, cas } : codec.encode({ value, flags: 0, cas }, mode, options),

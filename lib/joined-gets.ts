@@ -1,8 +1,9 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
-import type { Item, Reply, Request } from './commands.ts'
+import type { Item, Key, Reply, Request } from './commands.ts'
 import type { Bytes, Exchange, Fold } from './driver.ts'
 import type { Joint, Pending } from './pending.ts'
+import { plain } from './received-item.ts'
 
 /**
  * Concurrent gets that travel as one multi-key get. memcached before 1.6.35 flushes the reply to each single get by itself,
@@ -15,24 +16,24 @@ export class JoinedGets implements Joint {
   readonly request: Request<'getMulti'>
   readonly bytes: Bytes
   readonly fold: Fold<Reply<'getMulti'>, never>
-  /** Which of the keys each member has asked for; `undefined`: its own, as they are all different. */
-  readonly #places: readonly number[] | undefined
+  /** The hits by their keys, made when one is looked for. */
+  #hits: Map<Key, Item> | undefined
 
   constructor(members: readonly Pending<'get'>[], { encode, decode }: Exchange<'getMulti', never>, opaque: number) {
-    const places = new Map<string, number>()
-    for (const { request } of members) if (!places.has(request.key)) places.set(request.key, places.size)
     this.members = members
-    this.#places = places.size < members.length ? members.map(({ request }) => places.get(request.key) as number) : undefined
-    this.request = { op: 'getMulti', keys: [...places.keys()], cas: members[0]?.request.cas ?? false }
+    this.request = { op: 'getMulti', keys: members.map(({ request }) => request.key), cas: members[0]?.request.cas ?? false }
     this.bytes = encode(this.request, opaque)
     this.fold = decode(this.request, opaque)
   }
 
-  /** Who asks for a key that another one has got already gets bytes of his own. */
   itemFor(index: number, items: Reply<'getMulti'>): Item | undefined {
-    if (this.#places === undefined) return items[index]
-    const place = this.#places[index] as number
-    const item = items[place]
-    return item === undefined || this.#places.indexOf(place) === index ? item : { ...item, value: Buffer.from(item.value) }
+    return items[index] ?? this.#twinOf(this.request.keys[index] as Key, items)
+  }
+
+  /** memcached answers a key as often as it was asked for. Who does not has answered another member with the same key. */
+  #twinOf(key: Key, items: Reply<'getMulti'>): Item | undefined {
+    this.#hits ??= new Map(items.flatMap((item, place) => (item === undefined ? [] : [[this.request.keys[place] as Key, item]])))
+    const twin = this.#hits.get(key)
+    return twin && { ...plain(twin), value: Buffer.from(twin.value) }
   }
 }

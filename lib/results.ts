@@ -1,8 +1,8 @@
 /// <reference types="node" preserve="true" />
-import type { Buffer } from 'node:buffer'
 import type { CasIds } from './cas-ids.ts'
-import { decodeItem, type Codec } from './codec.ts'
+import { readItem } from './codec.ts'
 import type { Item, Key, MetaItem, StoreStatus } from './commands.ts'
+import type { ValueFormat } from './format.ts'
 
 /** A value and the id of its version, as `gets` gives them. */
 export interface Versioned<T> {
@@ -16,26 +16,26 @@ export type Read<I, R> = (item: I, request: { readonly key: Key }) => R
 
 /** What a client's callers get in place of the items and words of replies. */
 export class Results {
-  readonly #values: Codec<unknown, Buffer>
+  readonly #values: ValueFormat
   /** Where the cas ids are remembered that were seen, if they are. */
   readonly #casIds: CasIds | undefined
 
-  constructor(values: Codec<unknown, Buffer>, casIds: CasIds | undefined) {
+  constructor(values: ValueFormat, casIds: CasIds | undefined) {
     this.#values = values
     this.#casIds = casIds
   }
 
-  readonly value: Read<Item | undefined, unknown> = (item, { key }) => item && decodeItem(this.#values, item, key).value
+  readonly value: Read<Item | undefined, unknown> = (item, { key }) => item && readItem(this.#values, item, key)
 
   readonly versioned: Read<Item | undefined, Versioned<unknown> | undefined> = (item, { key }) => {
     if (item === undefined) return undefined
-    const { value } = decodeItem(this.#values, item, key)
+    const value = readItem(this.#values, item, key)
     if (item.cas !== undefined) this.#casIds?.remember(key, item.cas)
     return { value, cas: item.cas as bigint }
   }
 
   readonly described: Read<MetaItem | undefined, MetaItem<unknown> | undefined> = (item, { key }) =>
-    item && { ...item, value: decodeItem(this.#values, item, key).value }
+    item && { ...item, value: readItem(this.#values, item, key) }
 }
 
 /** A store whose condition failed is `false`, whichever it was. */

@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 import type { Socket } from 'node:net'
 import { kept } from './byte-reader.ts'
-import type { CallOptions, Execute, Item, Op, Reply, Request } from './commands.ts'
+import type { CallOptions, Execute, Item, MetaItem, Op, Reply, Request } from './commands.ts'
 import { Connection } from './connection.ts'
 import { CurrentConnection } from './current-connection.ts'
 import { unsupported, type Driver, type DriverFactory, type Endpoint, type Exchange, type Protocol, type Transports } from './driver.ts'
@@ -59,10 +59,14 @@ class Execution<O extends Op> extends Pending<O> {
 
 /** The reply, good for longer than the turn in which its bytes were read: who waits for a promise reads it after that. */
 function lasting<O extends Op>({ op }: Request<O>, reply: Reply<O>): Reply<O> {
-  if ((op !== 'get' && op !== 'metaGet') || reply === undefined) return reply
-  const item = reply as Item
-  const value = kept(item.value)
-  return value === item.value ? reply : ({ ...item, value } as Reply<O>)
+  if (op === 'get') return (reply && lastingItem(reply as Item)) as Reply<O>
+  if (op === 'getMulti') return (reply as Reply<'getMulti'>).map((item) => item && lastingItem(item)) as unknown as Reply<O>
+  if (op === 'metaGet' && reply !== undefined) return { ...(reply as MetaItem), value: kept((reply as MetaItem).value) } as Reply<O>
+  return reply
+}
+
+function lastingItem({ value, flags, cas }: Item): Item {
+  return { value: kept(value), flags, cas }
 }
 
 class Wire<Frame> implements Driver {

@@ -8,7 +8,7 @@ import { Alarm } from '../lib/alarm.ts'
 import { executeAll } from '../lib/bulk.ts'
 import { ByteReader } from '../lib/byte-reader.ts'
 import { CasIds } from '../lib/cas-ids.ts'
-import { compose, decodeItem, type Codec } from '../lib/codec.ts'
+import { compose, readItem, type Codec } from '../lib/codec.ts'
 import type { Execute, Item, Op, Reply, Request } from '../lib/commands.ts'
 import { countLike, initialCount, step } from '../lib/counter.ts'
 import { expiry } from '../lib/expiry.ts'
@@ -391,7 +391,7 @@ t.test('codecs', async (t) => {
   })
   const caught = (error: unknown): unknown => {
     try {
-      return decodeItem(failing(error), item, 'my key')
+      return readItem({ read: failing(error).decode }, item, 'my key')
     } catch (thrown) {
       return thrown
     }

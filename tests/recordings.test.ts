@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import t from 'tap'
-import type { Request } from '../lib/commands.ts'
+import type { Item, Request } from '../lib/commands.ts'
 import type { Protocol } from '../lib/driver.ts'
 import { MemcacheClosedError, MemcacheDriverError, MemcacheError, MemcacheProtocolError } from '../lib/errors.ts'
 import { endpointOf, resolveOptions } from '../lib/options.ts'
@@ -11,14 +11,19 @@ import { startScripted } from './support/scripted-server.ts'
 /** What real servers have answered, cut at every byte: however a reply arrives, it is the same reply. What they would not answer is in fuzz.test.ts. */
 
 /** Where something is in the reader's bytes, which depends on how these came. */
-const PLACES = new Set(['bytes', 'start', 'keyStart', 'keyEnd', 'last'])
+const PLACES = new Set(['bytes', 'start', 'keyStart', 'keyEnd', 'valueStart', 'end', 'last', 'item'])
+
+/** The value that a frame brings, of any protocol, as it is at this moment. */
+function valueOf(frame: { readonly value?: Buffer; readonly item?: Item | undefined }): string | undefined {
+  return (frame.value ?? frame.item?.value)?.toString('latin1')
+}
 
 /** The frames in these pieces, up to the first that is none. */
 function framesOf(protocol: Protocol<unknown>, pieces: Iterable<Buffer>): string[] {
   const found: string[] = []
   try {
     eachFrame(protocol, pieces, (frame) => {
-      found.push(typeof frame === 'string' ? frame : show(Object.fromEntries(Object.entries(frame as object).filter(([name]) => !PLACES.has(name)))))
+      found.push(typeof frame === 'string' ? frame : show([Object.fromEntries(Object.entries(frame as object).filter(([name]) => !PLACES.has(name))), valueOf(frame as object)]))
       if ((frame as { last?: boolean }).last === true) found.push('END') // read together with the value, if both are there
       return true
     })

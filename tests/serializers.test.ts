@@ -7,18 +7,18 @@ import { runInNewContext } from 'node:vm'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
-import { valueFormat, type FormatSettings } from '../lib/format.ts'
+import { valueFormat, type FormatSettings, type ValueFormat } from '../lib/format.ts'
 import {
   Client, compat, deflate, flags, json, jsonWith, lz4, MemcacheUnsupportedError, MemcacheValueError, pickle, raw, v8, zstd,
   type ClientOptions, type Compressor, type Format, type Serializer,
 } from '../lib/index.ts'
-import { decodeItem, type Codec } from '../lib/codec.ts'
+import { readItem } from '../lib/codec.ts'
 import { msgpack } from '../serializers/msgpack.ts'
 import { root } from './support/pages.ts'
 
 /** What each serializer keeps and refuses, and how serializers, compressors and formats are put together. */
 
-function format(settings: Partial<FormatSettings> = {}): Codec<unknown, Buffer> {
+function format(settings: Partial<FormatSettings> = {}): ValueFormat {
   return valueFormat({ serializer: json, compressor: undefined, minCompressLength: 0, maxValueLength: 1_000_000, ...settings }, 64 * 1024 * 1024)
 }
 
@@ -202,10 +202,10 @@ void t.test('what is thrown may be anything; a compressor that is not there was 
   for (const [error, message] of [[Object.create(null), 'a object'], ['text', 'text'], [undefined, 'undefined'], [{ toString: 5 }, 'a object']] as const) {
     const settings = { serializer: thrower(error) }
     t.throws(() => stored({}, settings), refused(new RegExp(`the serializer refuses the value: ${message}`)))
-    t.throws(() => decodeItem(format(settings), { value: Buffer.alloc(1), flags: 1024 }, 'k'), refused(new RegExp(`cannot be decoded: ${message}`)))
+    t.throws(() => readItem(format(settings), { value: Buffer.alloc(1), flags: 1024 }, 'k'), refused(new RegExp(`cannot be decoded: ${message}`)))
   }
   const missing: Serializer = { ...thrower(undefined), deserialize: () => { throw new MemcacheUnsupportedError('no package') } }
-  t.throws(() => decodeItem(format({ serializer: missing }), { value: Buffer.alloc(1), flags: 1024 }, 'k'), { name: 'MemcacheUnsupportedError', sent: true })
+  t.throws(() => readItem(format({ serializer: missing }), { value: Buffer.alloc(1), flags: 1024 }, 'k'), { name: 'MemcacheUnsupportedError', sent: true })
 })
 
 void t.test('jsonWith refuses options that it does not have', async (t) => {

@@ -70,11 +70,12 @@ export function replyIn<O extends Op, Frame>(
   return waiting
 }
 
-/** A reply whose value is copied where it is only good until the next read: that of one key. */
+/** A reply as data of its own, copied before the next read. */
 export function takenAtOnce<O extends Op>({ op }: Request<O>, reply: Reply<O>): Reply<O> {
-  if ((op !== 'get' && op !== 'metaGet') || reply === undefined) return reply
-  const item = reply as Item
-  return { ...item, value: Buffer.from(item.value) } as Reply<O>
+  const copied = (item: Item | undefined): Item | undefined => item && { value: Buffer.from(item.value), flags: item.flags, cas: item.cas }
+  if (op === 'get') return copied(reply as Reply<'get'>) as Reply<O>
+  if (op === 'getMulti') return (reply as Reply<'getMulti'>).map(copied) as unknown as Reply<O>
+  return op === 'metaGet' && reply !== undefined ? ({ ...(reply as object), value: Buffer.from((reply as Item).value) } as Reply<O>) : reply
 }
 
 /** What these bytes, latin1 text, mean when nobody has asked for them; `undefined` while they are no whole frame. */

@@ -1,0 +1,43 @@
+/// <reference types="node" preserve="true" />
+import type { Buffer } from 'node:buffer'
+import type { Item } from './commands.ts'
+
+/**
+ * An item whose bytes are still where they were read. Most are wanted as text, for which no Buffer has to be made of them first.
+ * Who keeps one for longer than the reply, or hands it on, makes it {@link plain}.
+ */
+export class ReceivedItem implements Item {
+  readonly flags: number
+  readonly cas: bigint | undefined
+  readonly #bytes: Buffer
+  readonly #from: number
+  readonly #to: number
+
+  /** The value is what stands from `from` on before `to`. */
+  constructor(bytes: Buffer, from: number, to: number, flags: number, cas: bigint | undefined) {
+    this.flags = flags
+    this.cas = cas
+    this.#bytes = bytes
+    this.#from = from
+    this.#to = to
+  }
+
+  /** Bytes of the value. */
+  get length(): number {
+    return this.#to - this.#from
+  }
+
+  get value(): Buffer {
+    return this.#bytes.subarray(this.#from, this.#to)
+  }
+
+  /** The value as UTF-8; what is none is replaced by U+FFFD. */
+  get text(): string {
+    return this.#bytes.toString('utf8', this.#from, this.#to)
+  }
+}
+
+/** The item as data of its own, as the vocabulary has it. */
+export function plain({ value, flags, cas }: Item): Item {
+  return { value, flags, cas }
+}
