@@ -1,0 +1,224 @@
+import t from 'tap'
+import { MemcacheClosedError, MemcacheProtocolError, MemcacheServerError, MemcacheSocketError, MemcacheTimeoutError } from '../lib/errors.ts'
+import type { Client } from '../lib/client.ts'
+import { failure, Opened, outcome, recovers } from './support/outcomes.ts'
+import type { Peer } from './support/scripted-server.ts'
+import { startMemcached, withoutMemcached } from './support/servers.ts'
+
+/** Concurrent gets that travel as one: when they may, what they look like, and that each caller has his own result all the same. */
+
+const opened = new Opened()
+t.afterEach(() => opened.close())
+
+type Item = string | undefined
+
+interface Script {
+  readonly version?: string | undefined
+  /** What a key has; `undefined` is a miss. Default: its own name. */
+  readonly item?: (key: string) => Item
+  /** What is said to a line, in place of what a memcached would say. */
+  readonly instead?: (line: string, peer: Peer) => string | undefined
+}
+
+/** A server that knows `get`, `gets`, `set` and `version`, and the lines that it was sent. */
+async function serve(script: Script = {}): Promise<{ client: Client; lines: string[]; server: Awaited<ReturnType<Opened['scripted']>> }> {
+  const { version = '1.6.18', item = (key) => key, instead } = script
+  const lines: string[] = []
+  const said = (line: string): string => {
+    const [verb, ...keys] = line.split(' ')
+    if (verb === 'version') return `VERSION ${version}\r\n`
+    if (verb === 'set') return 'STORED\r\n'
+    const values = keys.map((key) => [key, item(key)] as const)
+    return `${values.map(([key, value]) => (value === undefined ? '' : `VALUE ${key} 0 ${value.length}${verb === 'gets' ? ' 7' : ''}\r\n${value}\r\n`)).join('')}END\r\n`
+  }
+  const server = await opened.scripted(async (peer) => {
+    while (!peer.gone) {
+      const line = (await peer.request()).split('\r\n')[0] as string
+      lines.push(line)
+      const reply = instead?.(line, peer) ?? said(line)
+      if (reply !== '') peer.send(reply)
+    }
+  })
+  return { client: opened.client(server), lines, server }
+}
+
+/** Makes the client ask what the server is, and wait for the answer. */
+async function acquaint(client: Client): Promise<void> {
+  await Promise.all(['w', 'x', 'y', 'z'].map((key) => client.get(key)))
+  await client.get('last')
+}
+
+t.test('a server is asked what it is behind the first run of four, and answered gets are joined from then on', async (t) => {
+  const { client, lines } = await serve({ item: (key) => (key.startsWith('miss') ? undefined : key) })
+  await Promise.all([client.get('a'), client.get('b'), client.get('c')])
+  t.same(lines, ['get a', 'get b', 'get c'], 'three are not worth the question')
+  t.same(await Promise.all(['a', 'b', 'c', 'd'].map((key) => client.get(key))), ['a', 'b', 'c', 'd'])
+  await client.get('alone')
+  t.same(lines.splice(0), ['get a', 'get b', 'get c', 'get a', 'get b', 'get c', 'get d', 'version', 'get alone'])
+  const keys = ['a', 'miss-1', 'b', 'a', 'miss-1', 'miss-2']
+  t.same(await Promise.all(keys.map((key) => client.get(key))), ['a', undefined, 'b', 'a', undefined, undefined], 'duplicates and misses')
+  t.same(lines.splice(0), ['get a miss-1 b a miss-1 miss-2'])
+  t.equal(await client.get('alone'), 'alone')
+  t.same(lines, ['get alone'])
+})
+
+t.test('the order of the calls is the order on the wire, and only what is alike is joined', async (t) => {
+  const { client, lines } = await serve()
+  await acquaint(client)
+  lines.length = 0
+  const results = await Promise.all([
+    client.get('a'), client.get('b'), client.set('a', '1'), client.get('a'), client.gets('c'), client.gets('d'), client.get('e'), client.getMulti(['f', 'g']), client.get('h'), client.get('i'),
+  ])
+  t.same(lines, ['get a b', 'set a 0 0 1', 'get a', 'gets c d', 'get e', 'get f g', 'get h i'])
+  t.same(results, ['a', 'b', true, 'a', { value: 'c', cas: 7n }, { value: 'd', cas: 7n }, 'e', new Map([['f', 'f'], ['g', 'g']]), 'h', 'i'])
+  lines.length = 0
+  const keys = Array.from({ length: 300 }, (_, place) => `k${place}`)
+  t.same(await Promise.all(keys.map((key) => client.get(key))), keys)
+  t.equal(lines.length, 3, 'at most 128 in one')
+  lines.length = 0
+  const long = Array.from({ length: 20 }, (_, place) => String(place).padStart(250, 'k'))
+  t.same(await Promise.all(long.map((key) => client.get(key))), long, 'and lines of at most 2048 bytes')
+  t.ok(lines.length > 2 && lines.every((line) => line.length + 2 <= 2048))
+})
+
+t.test('deadlines and signals stay each caller\'s own', async (t) => {
+  let silent = false
+  const { client, lines } = await serve({ instead: (line) => (silent && line.startsWith('get') ? '' : undefined) })
+  await acquaint(client)
+  const own = new AbortController()
+  const gone = AbortSignal.abort(new Error('before'))
+  const calls = [client.get('a'), client.get('b', { signal: own.signal }), client.get('c', { signal: gone }), client.get('d', { signal: own.signal }), client.get('e')]
+  own.abort(new Error('mine'))
+  const outcomes = await Promise.all(calls.map(outcome))
+  t.same(outcomes.map(({ value, error }) => (error as Error | undefined)?.message ?? value), ['a', 'mine', 'before', 'mine', 'e'])
+  t.equal(lines.at(-1), 'get a e', 'who has given up is not asked for')
+  silent = true
+  const [first, second, third] = [client.get('a'), client.get('b', { timeout: 40 }), client.get('c', { timeout: 20_000 })].map(outcome)
+  t.type((await second!).error, MemcacheTimeoutError)
+  t.equal(lines.at(-1), 'get a b c')
+  await client.close()
+  for (const call of [first!, third!]) t.type((await call).error, MemcacheClosedError)
+})
+
+for (const [what, script] of Object.entries<Script>({
+  'a kestrel': { version: '2.4.8-SNAPSHOT' },
+  'an old kestrel': { version: '1.3.1' },
+  'a darner': { version: '0.2.0' },
+  'a siberite': { version: 'siberite-0.6.4' },
+  'a moxi': { version: '${PRODUCT_VERSION}' },
+  'who refuses': { instead: (line) => (line === 'version' ? 'ERROR\r\n' : undefined) },
+  'who ignores the question': { instead: (line) => (line === 'version' ? '' : undefined) },
+})) {
+  t.test(`${what} is never sent a joined get, and asked no second time`, async (t) => {
+    const { client, lines } = await serve(script)
+    for (let round = 0; round < 3; round += 1) {
+      const keys = Array.from({ length: 10 }, (_, place) => `${round}-${place}`)
+      t.same(await Promise.all(keys.map((key) => client.get(key))), keys)
+    }
+    t.same(lines.filter((line) => line.split(' ').length > 2), [])
+    t.equal(lines.filter((line) => line === 'version').length, 1)
+  })
+}
+
+t.test('a server that closes when it is asked for its version is asked once, and not on the next connection', async (t) => {
+  const { client, lines } = await serve({ instead: (line, peer) => (line === 'version' ? (peer.fin(), '') : undefined) })
+  await Promise.allSettled(Array.from({ length: 10 }, (_, place) => client.get(`k${place}`)))
+  for (let round = 0; round < 3; round += 1) {
+    const keys = Array.from({ length: 10 }, (_, place) => `${round}-${place}`)
+    t.same(await recovers(() => Promise.all(keys.map((key) => client.get(key)))), keys)
+  }
+  t.equal(lines.filter((line) => line === 'version').length, 1)
+})
+
+t.test('joinGets: false', async (t) => {
+  const { server, lines } = await serve()
+  const client = opened.client(server, { joinGets: false })
+  const keys = Array.from({ length: 10 }, (_, place) => `k${place}`)
+  for (let round = 0; round < 3; round += 1) t.same(await Promise.all(keys.map((key) => client.get(key))), keys)
+  t.equal(lines.length, 30)
+  t.ok(lines.every((line) => /^get k\d$/.test(line)))
+})
+
+t.test('a server that answers a key once, however often it is asked for', async (t) => {
+  const { client } = await serve({
+    instead: (line) => {
+      const [verb, ...keys] = line.split(' ')
+      return verb === 'get' ? `${[...new Set(keys)].map((key) => `VALUE ${key} 16 4\r\n${key.padEnd(4)}\r\n`).join('')}END\r\n` : undefined
+    },
+  })
+  await acquaint(client)
+  const values = (await Promise.all(['a', 'b', 'a', 'a'].map((key) => client.get<Buffer>(key)))) as Buffer[]
+  t.same(values.map(String), ['a   ', 'b   ', 'a   ', 'a   '])
+  values[0]!.fill('!')
+  t.equal(String(values[2]), 'a   ', 'each has bytes of its own')
+})
+
+t.test('what cannot be in the reply ends the connection, and nobody gets what is another\'s', async (t) => {
+  for (const wrong of ['VALUE other 0 1\r\n1\r\nEND\r\n', 'VALUE a 0 1\r\n1\r\nVALUE a 0 1\r\n1\r\nEND\r\n', 'VALUE a 0 1\r\n12\r\nEND\r\n', 'STORED\r\n']) {
+    let misled = false
+    const { client, server } = await serve({ instead: (line) => (misled && line === 'get a b' ? wrong : undefined) })
+    await acquaint(client)
+    misled = true
+    const errors = await Promise.all([failure(client.get('a')), failure(client.get('b'))])
+    t.type(errors[0], MemcacheProtocolError, wrong)
+    t.ok(errors[1] instanceof MemcacheSocketError && errors[1].sent && errors[1].command === 'get')
+    t.equal(await client.get('c'), 'c')
+    t.equal(server.peers.length, 2)
+  }
+})
+
+t.test('a joined get that is refused: each is asked for again alone, and none is joined any more', async (t) => {
+  for (const refusal of ['SERVER_ERROR backend failure\r\n', 'VALUE a 0 1\r\n1\r\nSERVER_ERROR timeout\r\n']) {
+    const { client, lines, server } = await serve({
+      instead: (line) => (line.split(' ').length > 2 && line.startsWith('get') ? refusal : line === 'get dead' ? 'SERVER_ERROR backend failure\r\n' : undefined),
+    })
+    await acquaint(client)
+    lines.length = 0
+    const outcomes = await Promise.all(['a', 'dead', 'b', 'a'].map((key) => outcome(client.get(key))))
+    t.same(outcomes.map(({ value }) => value), ['a', undefined, 'b', 'a'])
+    t.type(outcomes[1]!.error, MemcacheServerError)
+    t.same(lines, ['get a dead b a', 'get a', 'get dead', 'get b', 'get a'])
+    t.equal(server.peers.length, 2, 'it is not known where the refused reply ends')
+    await Promise.allSettled(Array.from({ length: 20 }, (_, place) => client.get(`k${place}`)))
+    t.same(lines.filter((line) => line.split(' ').length > 2), ['get a dead b a'])
+  }
+})
+
+t.test('twemproxy answers what it has read, then closes: what is behind gets its reply, what comes later goes on the next connection', async (t) => {
+  const { client, lines, server } = await serve({
+    instead: (line, peer) => {
+      if (line === 'set last 0 0 1') setTimeout(() => peer.fin(), 30)
+      return line.split(' ').length > 2 && line.startsWith('get') ? 'SERVER_ERROR Connection refused\r\n' : line === 'get dead' ? 'SERVER_ERROR Connection refused\r\n' : undefined
+    },
+  })
+  await acquaint(client)
+  lines.length = 0
+  const gets = ['a', 'dead', 'b'].map((key) => outcome(client.get(key)))
+  const stores = [client.set('first', '1'), client.set('last', '1')]
+  t.same(await Promise.all(stores), [true, true], 'no other command fails')
+  const [a, dead, b] = await Promise.all(gets)
+  t.same([a!.value, b!.value], ['a', 'b'])
+  t.type(dead!.error, MemcacheServerError)
+  t.same(lines, ['get a dead b', 'set first 0 0 1', 'set last 0 0 1', 'get a', 'get dead', 'get b'])
+  t.equal(server.peers.length, 2)
+})
+
+t.test('on a real memcached, one call in many turns beside the others', { skip: withoutMemcached }, async (t) => {
+  const server = await startMemcached()
+  const client = opened.client(server)
+  const keys = Array.from({ length: 500 }, (_, place) => `key-${place}`)
+  await client.setMulti(keys.filter((_, place) => place % 3 > 0).map((key) => [key, { key, text: key.repeat(place(key) % 50) }]))
+  for (let round = 0; round < 20; round += 1) {
+    const picked = Array.from({ length: 200 }, (_, place_) => keys[(place_ * 7 + round * 13) % keys.length] as string)
+    const before = Number((await client.stats()).get('cmd_get'))
+    const found = await Promise.all(picked.map((key) => client.get<{ key: string }>(key)))
+    t.same(found.map((value) => value?.key), picked.map((key) => (place(key) % 3 > 0 ? key : undefined)))
+    t.equal(Number((await client.stats()).get('cmd_get')) - before, 200)
+  }
+  await client.close()
+  await server.stop()
+
+  function place(key: string): number {
+    return Number(key.slice(4))
+  }
+})
