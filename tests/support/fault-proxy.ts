@@ -163,6 +163,12 @@ async function written(socket: Socket): Promise<void> {
   if (socket.writable) await new Promise<void>((resolve) => socket.write('', () => resolve()))
 }
 
+/** Where a server listens. */
+interface Address {
+  readonly host?: string | undefined
+  readonly port: number
+}
+
 /** A running proxy. */
 export class FaultProxy {
   readonly host = '127.0.0.1'
@@ -171,7 +177,7 @@ export class FaultProxy {
   plan: Plan = HARMLESS
   /** How many connections have come. */
   accepted = 0
-  readonly #target: number
+  readonly #target: Address
   readonly #links = new Set<Link>()
   #server: Server | undefined
   #programmed: Plan[] = []
@@ -179,13 +185,13 @@ export class FaultProxy {
   #release: () => void = () => {}
   #last: Link | undefined
 
-  /** Stands before a port of this machine. */
-  static async start(target: { readonly port: number }): Promise<FaultProxy> {
+  /** Stands before a server of this machine. */
+  static async start(target: Address): Promise<FaultProxy> {
     const server = createServer({ allowHalfOpen: true })
-    return new FaultProxy(target.port, server, await listening(server, 0))
+    return new FaultProxy(target, server, await listening(server, 0))
   }
 
-  private constructor(target: number, server: Server, port: number) {
+  private constructor(target: Address, server: Server, port: number) {
     this.#target = target
     this.port = port
     this.#listen(server)
@@ -269,7 +275,8 @@ export class FaultProxy {
       else front.end().resume()
       return
     }
-    const back = connect({ port: this.#target, host: this.host, noDelay: true, allowHalfOpen: true })
+    const { host = this.host, port } = this.#target
+    const back = connect({ port, host, noDelay: true, allowHalfOpen: true })
     back.on('error', () => front.resetAndDestroy())
     front.setNoDelay(true)
     const link = new Link(front, back, plan, () => this.#held)
