@@ -202,6 +202,12 @@ export class FaultProxy {
     this.#programmed.push(...plans)
   }
 
+  /** Nothing that was programmed and has not come yet befalls anybody. */
+  forget(): void {
+    this.#programmed = []
+    for (const link of this.#links) link.suffer({})
+  }
+
   /** What befalls the connection that came last, from now on: its bytes are counted anew. */
   inflict(plan: Exclude<Plan, End>): void {
     this.#last?.suffer(plan)
