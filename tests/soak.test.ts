@@ -6,10 +6,10 @@ import { withoutMemcached } from './support/servers.ts'
 
 /** `npm run soak`, for some seconds, as a user would run it. */
 
-async function soak(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> {
+async function soak(args: readonly string[], path = process.env['PATH']): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> {
   const script = fileURLToPath(new URL('soak/soak.ts', import.meta.url))
-  const [program, rest] = outsideTap(process.execPath, ['--import', 'tsx', script, ...args])
-  const child = spawn(`/usr/bin/${program}`, rest, { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 100_000 })
+  const command = outsideTap('env', [`PATH=${path}`, process.execPath, '--import', 'tsx', script, ...args])
+  const child = spawn(...command, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 100_000 })
   let out = ''
   let err = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
@@ -29,7 +29,7 @@ t.test('some seconds of it', { skip: withoutMemcached }, async (t) => {
 })
 
 t.test('what cannot be run', async (t) => {
-  const none = await soak([], { ...process.env, PATH: '/nowhere' })
+  const none = await soak([], '/nowhere')
   t.equal(none.code, 2)
   t.match(none.err, 'a soak needs a real server: memcached is not installed')
   const unknown = await soak(['--driver', 'telepathy'])
