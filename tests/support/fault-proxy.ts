@@ -117,14 +117,13 @@ class Link {
 
   end(how: End): void {
     for (const socket of [this.#front, this.#back]) {
-      if (how === 'reset') socket.resetAndDestroy()
+      if (how === 'reset') reset(socket)
       else socket.end()
     }
   }
 
   destroy(): void {
-    this.#front.destroy()
-    this.#back.destroy()
+    for (const socket of [this.#front, this.#back]) if (!resetting.has(socket)) socket.destroy()
   }
 
   get passed(): Passed {
@@ -153,9 +152,23 @@ class Link {
       to.end()
     } catch {
       // One side was reset, and the other is to see that.
-      if (!to.destroyed) to.resetAndDestroy()
+      reset(to)
     }
   }
+}
+
+/** Sockets that are about to send RST. */
+const resetting = new WeakSet<Socket>()
+
+/** RST, where the socket is fit for it: Node never closes one that is to be reset while its FIN is on the way, or destroyed while its RST is. */
+function reset(socket: Socket): void {
+  if (resetting.has(socket)) return
+  if (socket.destroyed || !socket.writable || socket.writableLength > 0) {
+    socket.destroy()
+    return
+  }
+  resetting.add(socket)
+  socket.resetAndDestroy()
 }
 
 /** Waits until the kernel has what was written. */
@@ -184,6 +197,8 @@ export class FaultProxy {
   #held: Promise<void> | undefined
   #release: () => void = () => {}
   #last: Link | undefined
+  #closed = false
+  #listening: Promise<unknown> | undefined
 
   /** Stands before a server of this machine. */
   static async start(target: Address): Promise<FaultProxy> {
@@ -240,6 +255,7 @@ export class FaultProxy {
 
   /** From now on connections are refused, until {@link FaultProxy.accept}. Those that there are stay. */
   async refuse(): Promise<void> {
+    await this.#listening // one that does not listen yet cannot be closed
     const server = this.#server
     this.#server = undefined
     if (server === undefined) return
@@ -248,10 +264,12 @@ export class FaultProxy {
   }
 
   async accept(): Promise<void> {
-    if (this.#server !== undefined) return
-    const server = createServer({ allowHalfOpen: true })
-    await listening(server, this.port)
-    this.#listen(server)
+    if (this.#server === undefined && !this.#closed) {
+      const server = createServer({ allowHalfOpen: true })
+      this.#listen(server)
+      this.#listening = listening(server, this.port)
+    }
+    await this.#listening
   }
 
   /** Waits until the server has read all that clients have sent which are gone. */
@@ -260,6 +278,7 @@ export class FaultProxy {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     this.release()
     await this.refuse()
     const links = [...this.#links]
@@ -277,13 +296,13 @@ export class FaultProxy {
     front.on('error', () => {})
     const plan = this.#programmed.shift() ?? this.plan
     if (typeof plan === 'string') {
-      if (plan === 'reset') front.resetAndDestroy()
+      if (plan === 'reset') reset(front)
       else front.end().resume()
       return
     }
     const { host = this.host, port } = this.#target
     const back = connect({ port, host, noDelay: true, allowHalfOpen: true })
-    back.on('error', () => front.resetAndDestroy())
+    back.on('error', () => reset(front))
     front.setNoDelay(true)
     const link = new Link(front, back, plan, () => this.#held)
     this.#links.add(link)
