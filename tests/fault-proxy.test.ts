@@ -6,7 +6,7 @@ import { CALLS, COMMANDS, type Command } from '../lib/testing/contract/calls.ts'
 import { changes, scenesOf, tokenOf } from './support/command-scenes.ts'
 import { DRIVERS, type DriverRow } from './support/drivers.ts'
 import { FaultProxy, type Fault, type Passed } from './support/fault-proxy.ts'
-import { outcome, PATIENT, recovers, SLACK, unhandled, type Outcome } from './support/outcomes.ts'
+import { inTime, outcome, PATIENT, recovers, SLACK, unhandled, type Outcome } from './support/outcomes.ts'
 import { startMemcached, withoutMemcached, type RealServer } from './support/servers.ts'
 
 /**
@@ -169,7 +169,7 @@ async function eachIn(t: Test, server: RealServer, driver: DriverRow, trials: re
     const lanes = Array.from({ length: Math.min(LANES, waiting.length) }, (_, number) =>
       withLane(server, driver, { number, timeout }, async (lane) => {
         for (let trial = waiting.pop(); trial !== undefined && complaints.length < 10; trial = waiting.pop()) {
-          const complaint = await judge(lane, trial).catch((error: unknown) => inspect(error))
+          const complaint = await inTime(judge(lane, trial), 2 * LONG, 'it').catch((error: unknown) => inspect(error))
           if (complaint !== undefined) complaints.push(`${trial.command}, ${trial.direction} ${inspect(trial.fault)}: ${complaint}`)
         }
       }))

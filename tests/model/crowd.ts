@@ -4,6 +4,7 @@ import fc, { type Arbitrary } from 'fast-check'
 import type { Client } from '../../lib/client.ts'
 import type { CallOptions } from '../../lib/commands.ts'
 import { MemcacheClosedError, MemcacheError, MemcacheProtocolError, MemcacheSocketError, MemcacheTimeoutError } from '../../lib/errors.ts'
+import { inTime } from '../support/outcomes.ts'
 import { outcomeOf, type Outcome } from './calls.ts'
 import type { Fate } from './register.ts'
 import { KEYS, Knowledge, VISITS, type Kind } from './visits.ts'
@@ -113,10 +114,11 @@ export async function meet(bursts: readonly Burst[], { client, stage, prefix, tr
     unsent.abort()
     tally.made += visits.length
   }
-  const outcomes = await Promise.all(paid.map(async ({ outcome }) => {
+  const settling = paid.map(async ({ outcome }) => {
     tally.settle(await outcome)
     return outcome
-  }))
+  })
+  const outcomes = await inTime(Promise.all(settling), LONGEST, 'a call')
   await endTrouble(stage, client)
   for (const [place, { visit, options, follow }] of paid.entries()) {
     const outcome = outcomes[place] as Outcome
@@ -128,6 +130,9 @@ export async function meet(bursts: readonly Burst[], { client, stage, prefix, tr
     if (!known.register(key).isFound(found)) throw new Error(`in the end, key ${key} has ${told({ value: found })}`)
   }
 }
+
+/** Milliseconds: no call has so much time. */
+const LONGEST = 30_000
 
 /** For what is no part of the play, and has to work however busy the machine is. */
 const STAGING = { timeout: 20_000 }

@@ -18,9 +18,6 @@ import { Monitor } from './monitor.ts'
  * settled, with what is its own, and nothing has grown.
  */
 
-/** Milliseconds, for a crowd of at most ten bursts: more than it takes on any machine. */
-const LONGEST_ROUND = 120_000
-
 /** What was asked for. @throws Error for what nobody can run. */
 function settings(): { readonly minutes: number; readonly rows: readonly DriverRow[]; readonly seed: number } {
   const { values } = parseArgs({
@@ -49,19 +46,10 @@ async function visitUntil(isOver: () => boolean, { driver, name }: DriverRow, pl
     for (let round = 0; !isOver(); round += 1) {
       const roundSeed = seed + 1000 * round + place
       const [bursts = []] = fc.sample(crowds(true), { seed: roundSeed, numRuns: 1 })
-      const over = new AbortController()
-      const late = async (): Promise<never> => {
-        await sleep(LONGEST_ROUND, undefined, { signal: over.signal })
-        throw new Error('there are promises that nobody settles')
-      }
       const meeting = meet(bursts, { client, stage, prefix: `${place}-${round}`, troubled: true, tally: monitor.tally })
-      try {
-        await Promise.race([meeting, late()])
-      } catch (error) {
+      await meeting.catch((error: unknown) => {
         throw new Error(`${name}, seed ${roundSeed}: ${String(error)}`, { cause: error })
-      } finally {
-        over.abort()
-      }
+      })
       await client.get('signal', { signal: monitor.signal, timeout: 20_000 })
     }
   } finally {
