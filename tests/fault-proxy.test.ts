@@ -179,10 +179,13 @@ async function eachIn(t: Test, server: RealServer, driver: DriverRow, trials: re
   t.ok(trials.length > 15, `${trials.length} trials`)
 }
 
-/** Keys with values of their own, that nobody writes to. */
+/**
+ * Keys with values of their own, that nobody writes to. Of different lengths, so that no length which another digit makes of
+ * one ends where a later value does: nobody could see that.
+ */
 function neighboursOf({ number }: Lane): readonly [east: Pair, west: Pair] {
   const pair = (side: string): Pair => [`${side}-${digits(number, 2)}`, tokenOf(side, number)]
-  return [pair('east'), pair('west')]
+  return [pair('east'), pair('westward')]
 }
 
 type Pair = readonly [key: string, value: string]
@@ -295,7 +298,7 @@ function corrupted({ name }: DriverRow): Judge {
     const made = await Promise.all(pipelineOf(lane, command, key, value).map(async ([called, isRight]) => ({ isRight, ...(await outcome(called)) })))
     const wrong = made.filter(({ error, value: found, isRight }) => error === undefined && !isRight(found))
     const foreign = made.some(({ value: found }, place) => tokens.some((token, owner) => owner !== place && inspect(found).includes(token)))
-    const torn = [made[0], made[2]].some((each) => typeof each?.value === 'string' && each.value.length !== east.length)
+    const torn = made.some(({ value: found }, place) => place !== 1 && typeof found === 'string' && found.length !== tokens[place]?.length)
     const untyped = made.find(({ error, took }) => error !== undefined && (!(error instanceof MemcacheError && error.sent) || took > SHORT + SLACK))
     if (foreign || (marksEnds && torn) || wrong.length > (command === 'flushAll' ? 3 : 1)) return `not their own: ${inspect(made)}`
     return untyped === undefined ? wrongNext(lane, command) : `late, or no error of ours: ${inspect(untyped)}`
