@@ -4,6 +4,7 @@ import t from 'tap'
 import { Client, MemcacheServerError, MemcacheSocketError, MemcacheTimeoutError } from '../lib/index.ts'
 import { startServer } from '../lib/testing/index.ts'
 import { DIALECTS } from './support/dialects.ts'
+import { DRIVERS } from './support/drivers.ts'
 import { failure, Opened, outcome, recovers, SLACK, unhandled } from './support/outcomes.ts'
 import { outsideTap } from './support/outside-tap.ts'
 import { freePort, startMemcached, withoutMemcached } from './support/servers.ts'
@@ -75,21 +76,23 @@ t.test('a connection that is never completed', async (t) => {
   const fillers = Array.from({ length: 8 }, () => new Client({ port, connectTimeout: 60_000, timeout: 60_000 }))
   const filling = fillers.map((filler) => filler.connect().catch(() => {}))
   await sleep(100)
-  const client = opened.client({ port }, { connectTimeout: 250, timeout: 2000 })
-  const connecting = await outcome(client.connect())
-  if (connecting.error === undefined) t.comment('the backlog of this machine has no end: not tested')
-  else {
-    t.type(connecting.error, MemcacheTimeoutError)
-    t.match(connecting.error, { sent: false, message: /no connection to .* within 250 ms/ })
-    await sleep(600)
-    const [get, set] = await Promise.all([outcome(client.get('k')), outcome(client.set('k', 1, { timeout: 60 }))])
-    t.type(get.error, MemcacheTimeoutError)
-    t.match(get.error, { sent: false, command: 'get' })
-    t.type(set.error, MemcacheTimeoutError, 'a deadline that is shorter than the attempt to connect')
-    t.match(set.error, { sent: false, command: 'set' })
-    t.ok(get.took < 250 + SLACK && set.took < 60 + SLACK)
-  }
-  await client.close()
+  await Promise.all(DRIVERS.map(async ({ name, driver }) => {
+    const client = opened.client({ port }, { driver, connectTimeout: 250, timeout: 2000 })
+    const connecting = await outcome(client.connect())
+    if (connecting.error === undefined) t.comment('the backlog of this machine has no end: not tested')
+    else {
+      t.type(connecting.error, MemcacheTimeoutError, name)
+      t.match(connecting.error, { sent: false, message: /no connection to .* within 250 ms/ }, name)
+      await sleep(600)
+      const [get, set] = await Promise.all([outcome(client.get('k')), outcome(client.set('k', 1, { timeout: 60 }))])
+      t.type(get.error, MemcacheTimeoutError, name)
+      t.match(get.error, { sent: false, command: 'get' }, name)
+      t.type(set.error, MemcacheTimeoutError, `${name}: a deadline that is shorter than the attempt to connect`)
+      t.match(set.error, { sent: false, command: 'set' }, name)
+      t.ok(get.took < 250 + SLACK && set.took < 60 + SLACK, name)
+    }
+    await client.close()
+  }))
   await Promise.all(fillers.map((filler) => filler.close()))
   await Promise.all(filling)
   child.kill('SIGKILL')
