@@ -12,6 +12,7 @@ export async function openStage(): Promise<OpenStage> {
   const args = ['-t', '2', '-m', '256']
   let running = await startMemcached(args)
   const proxy = await FaultProxy.start(running)
+  let closed = false
   return {
     proxy,
     server: {
@@ -20,9 +21,11 @@ export async function openStage(): Promise<OpenStage> {
       restart: async () => {
         await running.stop()
         running = await startMemcached(args, running.port)
+        if (closed) await running.stop() // meanwhile: a crowd that takes too long is left alone, and goes on
       },
     },
     close: async () => {
+      closed = true
       running.resume()
       await Promise.all([proxy.close(), running.stop()])
     },
