@@ -151,8 +151,8 @@ class Link {
       }
       to.end()
     } catch {
-      // One side was reset, and the other is to see that.
-      reset(to)
+      if (to.destroyed) from.resume() // nobody hears the rest of it
+      else reset(to) // the one side was, and the other is to see that
     }
   }
 }
