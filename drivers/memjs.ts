@@ -6,6 +6,7 @@ import { ByteReader } from '../lib/byte-reader.ts'
 import type { Item, Key } from '../lib/commands.ts'
 import type { Backend, DriverFactory, Endpoint } from '../lib/driver.ts'
 import { MemcacheProtocolError, MemcacheSocketError, MemcacheUnsupportedError } from '../lib/errors.ts'
+import { Fifo } from '../lib/fifo.ts'
 import { openSession } from '../lib/handshake.ts'
 import { loadPackage } from '../lib/package-loader.ts'
 import { wrap } from '../lib/wrap.ts'
@@ -49,8 +50,8 @@ class Connection {
   readonly #reader = new ByteReader()
   /** Our own count: memjs's becomes negative after 2^31 requests, and then throws. */
   #opaque = 0
-  /** Requests whose reply is not whole. */
-  #unanswered = 0
+  /** The opaques of the requests whose reply is not whole, in their order, which is that of the replies. */
+  readonly #awaiting = new Fifo<number>()
 
   constructor(library: typeof Memjs, endpoint: Endpoint, opened: () => void, lost: (cause: unknown) => void) {
     this.#library = library
@@ -80,13 +81,13 @@ class Connection {
         const quiet = collect !== undefined && header.status === OK
         take.quiet = quiet // memjs's word for: packets follow, up to one without a body
         if (quiet && header.totalBodyLength > 0) return collect(packet)
-        this.#unanswered -= 1
+        this.#awaiting.shift()
         if (isFatal(opcode, header.status)) this.#lost(refused(opcode, header.status, val))
         else resolve(packet)
       }
       take.quiet = false
       this.#server.onResponse(opaque, take)
-      this.#unanswered += 1
+      this.#awaiting.push(opaque)
       this.#writeTogether()
       this.#server.write(request)
     })
@@ -118,7 +119,7 @@ class Connection {
         if (packet === undefined) break
         this.#dispatch(this.#library.Utils.parseMessage(packet))
       }
-      if (this.#unanswered === 0 && reader.start < reader.end) throw new MemcacheProtocolError('the server sent bytes that nobody asked for')
+      if (this.#awaiting.length === 0 && reader.start < reader.end) throw new MemcacheProtocolError('the server sent bytes that nobody asked for')
       reader.keep()
     } catch (error) {
       this.#lost(error)
@@ -142,8 +143,9 @@ class Connection {
     return packet
   }
 
+  /** memjs would give a packet to whoever has its opaque, although it is not his turn. */
   #dispatch(packet: Memjs.Response): void {
-    if (this.#server.responseCallbacks[packet.header.opaque] === undefined) {
+    if (packet.header.opaque !== this.#awaiting.peek()) {
       throw new MemcacheProtocolError(`the server sent a packet that nobody asked for: opcode 0x${hex(packet.header.opcode)}, opaque ${packet.header.opaque}`)
     }
     this.#server.respond(packet)

@@ -1,11 +1,9 @@
-import { createServer, connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { MemcacheError, MemcacheSocketError } from '../lib/index.ts'
+import { MemcacheError } from '../lib/index.ts'
 import { DIALECTS, type Answer, type Asked, type Dialect } from './support/dialects.ts'
 import { Opened, outcome, random, SLACK, unhandled } from './support/outcomes.ts'
 import type { Peer } from './support/scripted-server.ts'
-import { listening, startMemcached, withoutMemcached } from './support/servers.ts'
 
 /** Many callers at once, servers that do whatever they like, the same in each run: a reply is never given to another request. */
 
@@ -14,8 +12,8 @@ const opened = new Opened()
 t.teardown(() => opened.close())
 
 /** The same test for each protocol. */
-function onEach(name: string, run: (t: Test, dialect: Dialect) => Promise<void>, options: { readonly skip?: string | false } = {}): void {
-  for (const dialect of DIALECTS) t.test(`${name} (${dialect.name})`, options, (t) => run(t, dialect))
+function onEach(name: string, run: (t: Test, dialect: Dialect) => Promise<void>): void {
+  for (const dialect of DIALECTS) t.test(`${name} (${dialect.name})`, (t) => run(t, dialect))
 }
 
 /** To each request an answer of its own, made of its key. */
@@ -118,57 +116,6 @@ onEach('a server that does what it likes', async (t, dialect) => {
     await server.close()
   }
 })
-
-onEach('the real memcached, behind a proxy that kills', async (t, { driver }) => {
-  const memcached = await startMemcached()
-  const next = random(7)
-  const proxy = createServer((front) => {
-    const back = connect(memcached.port, '127.0.0.1')
-    front.setNoDelay(true)
-    const end = (): void => {
-      front.destroy()
-      back.destroy()
-    }
-    let budget = 2000 + next() * 60_000
-    back.on('data', (chunk: Buffer) => {
-      budget -= chunk.length
-      if (budget > 0) return void front.write(chunk)
-      front.write(chunk.subarray(0, Math.floor(next() * chunk.length)), () => (next() < 0.5 ? front.resetAndDestroy() : front.end()))
-      back.destroy()
-    })
-    front.on('data', (chunk) => back.write(chunk))
-    for (const socket of [front, back]) socket.on('error', end).on('close', end)
-  })
-  const client = opened.client({ port: await listening(proxy, 0) }, { driver, timeout: 2000 })
-  const wrong: unknown[] = []
-  let right = 0
-  let lost = 0
-  const worker = async (id: number): Promise<void> => {
-    for (let round = 0; round < 120; round += 1) {
-      const key = `w${id}-${round % 10}`
-      const value = `${key}:${round}:`.padEnd(Math.floor(next() * 400), '.')
-      const stored = await outcome(client.set(key, value))
-      if (stored.error !== undefined) {
-        lost += 1
-        if (!(stored.error instanceof MemcacheSocketError)) wrong.push(stored.error)
-        await sleep(5)
-        continue
-      }
-      const found = await outcome(client.get(key))
-      if (found.error !== undefined) {
-        lost += 1
-        await sleep(5)
-      } else if (found.value === value) right += 1
-      else wrong.push({ key, value, found: found.value })
-    }
-  }
-  await Promise.all(Array.from({ length: 10 }, (_, id) => worker(id)))
-  t.same(wrong, [])
-  t.ok(right > 300 && lost > 3, `${right} right, ${lost} lost`)
-  await client.close()
-  await new Promise((resolve) => proxy.close(resolve))
-  await memcached.stop()
-}, { skip: withoutMemcached })
 
 t.test('nothing was left unhandled, nothing was warned of', async (t) => {
   await sleep(20)

@@ -12,7 +12,7 @@ import type { Outcome } from './support/run-snippets.ts'
 import { checked, standalone } from './support/snippet-code.ts'
 
 /** Pages that teach by example: each has code that runs. */
-const WITH_CODE = ['README.md', ...['serializers', 'layers', 'getting-started', 'connecting', 'commands', 'errors', 'testing', 'writing-drivers', 'other-clients', 'coming-from', 'tracing', 'keyv'].map((name) => `docs/${name}.md`)]
+const WITH_CODE = ['README.md', ...['serializers', 'layers', 'getting-started', 'connecting', 'commands', 'errors', 'reliability', 'testing', 'writing-drivers', 'other-clients', 'coming-from', 'tracing', 'keyv'].map((name) => `docs/${name}.md`)]
 /** What a fence may say. Everything that could be run is. */
 const RUN = new Set(['ts', 'js'])
 const NOT_RUN = new Set(['sh', 'text', 'python', 'json'])
@@ -148,6 +148,20 @@ t.test('every script that a page names is there', async (t) => {
   for (const page of pages()) {
     for (const [, name = ''] of read(page).matchAll(/npm run ([a-z:]+)/g)) t.hasProp(scripts, name, `${page}: npm run ${name}`)
   }
+})
+
+t.test('every test that holds a promise is there', async (t) => {
+  let held = 0
+  for (const [row] of read('docs/reliability.md').matchAll(/^\| .*`tests\/.*$/gm)) {
+    for (const [, file = '', names = ''] of row.matchAll(/`(tests\/[\w./-]+)`: ([^;|]*(?:\*[^*]*\*[^;|]*)*)/g)) {
+      const source = readFileSync(join(root, file), 'utf8')
+      for (const [, name = ''] of names.matchAll(/\*([^*]+)\*/g)) {
+        held += 1
+        t.ok(source.replaceAll("\\'", "'").includes(name), `${file}: ${name}`)
+      }
+    }
+  }
+  t.ok(held > 15, `${held} tests are named`)
 })
 
 /** The names that an interface declares. */

@@ -8,7 +8,6 @@ import {
   MemcacheClientError,
   MemcacheClosedError,
   MemcacheError,
-  MemcacheOverloadError,
   MemcacheProtocolError,
   MemcacheServerError,
   MemcacheSocketError,
@@ -644,18 +643,6 @@ onEach('abort storms leave nothing behind', async (t, dialect) => {
   await client.close()
   t.type((await pending).error, MemcacheClosedError)
   t.equal(getEventListeners(shared.signal, 'abort').length, 0, 'nor after close')
-  await server.close()
-})
-
-onEach('more calls than may wait', async (t, dialect) => {
-  const server = await opened.scripted(atFirst(dialect, (peer) => peer.closed()))
-  const client = opened.client(server, { driver: dialect.driver, timeout: SHORT, maxPending: 50 })
-  const results = await Promise.all(Array.from({ length: 200 }, (_, index) => outcome(client.get(`flood-${index}`))))
-  t.equal(results.filter(({ error }) => error instanceof MemcacheOverloadError && !error.sent).length, 150)
-  t.equal(results.filter(({ error }) => error instanceof MemcacheSocketError).length, 50)
-  const again = await Promise.all(Array.from({ length: 50 }, (_, index) => client.get(`k${index}`, PATIENT)))
-  t.ok(again.every((value, index) => value === `of k${index}`), 'there is room for as many as before')
-  await client.close()
   await server.close()
 })
 

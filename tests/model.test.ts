@@ -13,7 +13,6 @@ import type { ClientOptions } from '../lib/options.ts'
 import type { Format } from '../lib/serialization.ts'
 import { startServer } from '../lib/testing/index.ts'
 import { nameOf } from './model/arguments.ts'
-import { crowds, meet, type Trouble } from './model/crowd.ts'
 import { Model, type Abilities } from './model/model.ts'
 import { play, type Player, type Stage, type Tally } from './model/play.ts'
 import { PLAIN_KEYS, programs, type Turn } from './model/programs.ts'
@@ -22,8 +21,7 @@ import { startMemcached, withoutMemcached } from './support/servers.ts'
 
 /**
  * Random programs on every driver, on the embedded server and on a real memcached: each outcome has to be one that the model
- * in tests/model allows, and the drivers have to leave the same bytes behind. Then crowds of impatient callers, of whom none
- * may be given the reply to another one's request.
+ * in tests/model allows, and the drivers have to leave the same bytes behind.
  *
  *     MODEL_SEED=7 npx tap tests/model.test.ts                    other programs; a failure says which seed made it
  *     MODEL_RUNS=20 npx tap --timeout=600 tests/model.test.ts     twenty times as many
@@ -52,9 +50,6 @@ interface Running extends Stage {
   readonly options: ClientOptions
   /** Begins anew: nothing is stored, and it is now. */
   fresh(): void
-  readonly trouble?: Trouble
-  /** How many connections it has accepted. */
-  readonly accepted?: () => number
   stop(): Promise<void>
 }
 
@@ -74,8 +69,6 @@ async function embedded(): Promise<Running> {
       server.clear()
       clock = Date.now()
     },
-    trouble: server,
-    accepted: () => server.connectionsAccepted,
     stop: () => server.close(),
   }
 }
@@ -120,21 +113,6 @@ for (const { name, skip, start } of SERVERS) {
         await playWith(DRIVERS.map((driver) => player(driver, options)), program, new Model(), running)
       }
       await holds(t, programs({ turns: 40, calls: 4, clock, binaryKeys: true }), together, 60)
-    })
-
-    await t.test('many callers of one client, of whom some give up', async (t) => {
-      const crowded = async (bursts: Parameters<typeof meet>[1]): Promise<void> => {
-        for (const { name, driver } of DRIVERS) {
-          const before = running.accepted?.() ?? 0
-          await using client = new Client({ ...running.options, driver, keyPrefix: newPrefix(), timeout: TIMEOUT })
-          await meet(client, bursts, running.trouble).catch((error: unknown) => {
-            throw new Error(`${name}: ${String(error)}`)
-          })
-          const accepted = (running.accepted?.() ?? 0) - before
-          if (accepted > 1 && !bursts.some(({ breaks }) => breaks)) throw new Error(`${name}: ${accepted} connections, for one that nobody has closed`)
-        }
-      }
-      await holds(t, crowds(), crowded, 25)
     })
   })
 }

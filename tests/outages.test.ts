@@ -1,24 +1,22 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { Client, MemcacheError, MemcacheOverloadError, MemcacheServerError, MemcacheSocketError, MemcacheTimeoutError } from '../lib/index.ts'
+import { Client, MemcacheServerError, MemcacheSocketError, MemcacheTimeoutError } from '../lib/index.ts'
 import { startServer } from '../lib/testing/index.ts'
-import { DIALECTS, echoed, speaking, type Dialect } from './support/dialects.ts'
-import { failure, Opened, outcome, PATIENT, recovers, SLACK, unhandled } from './support/outcomes.ts'
+import { DIALECTS } from './support/dialects.ts'
+import { DRIVERS } from './support/drivers.ts'
+import { failure, Opened, outcome, recovers, SLACK, unhandled } from './support/outcomes.ts'
 import { outsideTap } from './support/outside-tap.ts'
 import { freePort, startMemcached, withoutMemcached } from './support/servers.ts'
 
 /**
- * Servers that are not there, or that have no room, and a client that has too much to do: what the connection sees to,
- * whatever the protocol.
+ * Servers that are not there, or that have no room, and a process that is busy: what the connection sees to, whatever the
+ * protocol.
  */
 
 const unexpected = unhandled()
 const opened = new Opened()
 t.teardown(() => opened.close())
-
-/** A well-behaved server. */
-const echo = speaking(DIALECTS[0] as Dialect, echoed)
 
 /** Keeps the event loop from running. */
 function block(milliseconds: number): void {
@@ -78,21 +76,23 @@ t.test('a connection that is never completed', async (t) => {
   const fillers = Array.from({ length: 8 }, () => new Client({ port, connectTimeout: 60_000, timeout: 60_000 }))
   const filling = fillers.map((filler) => filler.connect().catch(() => {}))
   await sleep(100)
-  const client = opened.client({ port }, { connectTimeout: 250, timeout: 2000 })
-  const connecting = await outcome(client.connect())
-  if (connecting.error === undefined) t.comment('the backlog of this machine has no end: not tested')
-  else {
-    t.type(connecting.error, MemcacheTimeoutError)
-    t.match(connecting.error, { sent: false, message: /no connection to .* within 250 ms/ })
-    await sleep(600)
-    const [get, set] = await Promise.all([outcome(client.get('k')), outcome(client.set('k', 1, { timeout: 60 }))])
-    t.type(get.error, MemcacheTimeoutError)
-    t.match(get.error, { sent: false, command: 'get' })
-    t.type(set.error, MemcacheTimeoutError, 'a deadline that is shorter than the attempt to connect')
-    t.match(set.error, { sent: false, command: 'set' })
-    t.ok(get.took < 250 + SLACK && set.took < 60 + SLACK)
-  }
-  await client.close()
+  await Promise.all(DRIVERS.map(async ({ name, driver }) => {
+    const client = opened.client({ port }, { driver, connectTimeout: 250, timeout: 2000 })
+    const connecting = await outcome(client.connect())
+    if (connecting.error === undefined) t.comment('the backlog of this machine has no end: not tested')
+    else {
+      t.type(connecting.error, MemcacheTimeoutError, name)
+      t.match(connecting.error, { sent: false, message: /no connection to .* within 250 ms/ }, name)
+      await sleep(600)
+      const [get, set] = await Promise.all([outcome(client.get('k')), outcome(client.set('k', 1, { timeout: 60 }))])
+      t.type(get.error, MemcacheTimeoutError, name)
+      t.match(get.error, { sent: false, command: 'get' }, name)
+      t.type(set.error, MemcacheTimeoutError, `${name}: a deadline that is shorter than the attempt to connect`)
+      t.match(set.error, { sent: false, command: 'set' }, name)
+      t.ok(get.took < 250 + SLACK && set.took < 60 + SLACK, name)
+    }
+    await client.close()
+  }))
   await Promise.all(fillers.map((filler) => filler.close()))
   await Promise.all(filling)
   child.kill('SIGKILL')
@@ -109,51 +109,6 @@ t.test('a limit of connections, on the real memcached', { skip: withoutMemcached
   t.equal(await recovers(() => client.set('k', 2)), true)
   await client.close()
   await server.stop()
-})
-
-t.test('a flood that nobody waits for, against a stalled server', async (t) => {
-  const server = await opened.scripted(async (peer) => (peer.index > 0 ? echo(peer) : peer.closed()))
-  const client = opened.client(server, { timeout: 1500, maxPending: 4000 })
-  await client.connect()
-  const before = process.memoryUsage().rss
-  const counts = { overload: 0, socket: 0, other: 0 }
-  const calls = Array.from({ length: 40_000 }, (_, index) =>
-    client.get(`flood-${index}`).then(
-      () => void (counts.other += 1),
-      (error: unknown) => {
-        if (error instanceof MemcacheOverloadError && !error.sent) counts.overload += 1
-        else if (error instanceof MemcacheSocketError) counts.socket += 1
-        else counts.other += 1
-      },
-    ))
-  await Promise.all(calls)
-  t.same(counts, { overload: 36_000, socket: 4000, other: 0 })
-  const grown = process.memoryUsage().rss - before
-  t.ok(grown < 300e6, `memory is bounded: ${Math.round(grown / 1e6)} MB`)
-  t.equal(await client.get('k', PATIENT), 'of k', 'and then all is well')
-  const again = await Promise.all(Array.from({ length: 4000 }, (_, index) => client.get(`k${index}`, PATIENT)))
-  t.ok(again.every((value, index) => value === `of k${index}`), 'there is room for as many as before')
-  await client.close()
-  await server.close()
-})
-
-t.test('maxPendingBytes bounds what waits for a server that does not read', async (t) => {
-  const server = await opened.scripted(async (peer) => {
-    if (peer.index > 0) return echo(peer)
-    peer.socket.pause()
-    await peer.closed()
-  })
-  const client = opened.client(server, { timeout: 600, maxPendingBytes: 5_000_000 })
-  const value = Buffer.alloc(1_000_000)
-  const results = await Promise.all(Array.from({ length: 50 }, () => outcome(client.set('k', value))))
-  const overload = results.filter(({ error }) => error instanceof MemcacheOverloadError)
-  t.equal(overload.length, 46)
-  t.ok(overload.every(({ error }) => error?.sent === false))
-  t.ok(results.every(({ error, took }) => error instanceof MemcacheError && took < 600 + SLACK))
-  t.equal(await recovers(() => client.set('k', value)), true)
-  for (let round = 0; round < 10; round += 1) t.equal(await client.set('k', value, PATIENT), true, 'what was pending is not counted for ever')
-  await client.close()
-  await server.close()
 })
 
 t.test('a busy process does not take its own pauses for a silent server', async (t) => {

@@ -4,11 +4,7 @@ import { connect } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { binary } from '../../drivers/binary.ts'
-import { memjs } from '../../drivers/memjs.ts'
-import { meta } from '../../drivers/meta.ts'
 import { noop } from '../../drivers/noop.ts'
-import { text } from '../../drivers/text.ts'
 import { Client } from '../../lib/client.ts'
 import type { DriverFactory } from '../../lib/driver.ts'
 import type { ClientOptions } from '../../lib/options.ts'
@@ -16,9 +12,11 @@ import { COMMANDS } from '../../lib/testing/contract/calls.ts'
 import { startServer, type ContractSubject, type ServerOptions } from '../../lib/testing/index.ts'
 import { wrap } from '../../lib/wrap.ts'
 import { Authority, withoutOpenssl } from '../support/certificates.ts'
+import { DRIVERS as SPEAKING } from '../support/drivers.ts'
+import { FaultProxy, HARMLESS, type Plan } from '../support/fault-proxy.ts'
 import { freePort, startMemcached, withoutMemcached } from '../support/servers.ts'
 
-/** The table: each driver on each server. A driver that comes later is one more line in {@link DRIVERS}. */
+/** The table: each driver on each server. A driver that comes later is one more line in {@link DRIVERS}, or in tests/support/drivers.ts. */
 
 /** A driver, what it says of itself, and the servers that the contract is run on. */
 interface DriverRow extends Omit<ContractSubject, 'client'> {
@@ -54,13 +52,18 @@ const withoutUnixSockets: string | false = process.platform === 'win32' ? 'Windo
 
 const NO_SERVER: ServerRow = { name: 'no server', skip: false, start: async () => ({ address: {}, stop: async () => {} }) }
 
+/** Bytes: of longer pieces the rest comes at once, since a value of a megabyte would drip for minutes. */
+const DRIPPING = 40
+
 /** A server of somebody else, in place of the memcached that is started here. */
 const given = process.env['MEMCACHED']
 
+const embeddedServer: ServerRow = { name: 'the embedded server', skip: false, start: () => embedded({}) }
+const realServer: ServerRow = { name: 'memcached', skip: withoutMemcached, start: real }
 const SERVERS: readonly ServerRow[] = [
-  { name: 'the embedded server', skip: false, start: () => embedded({}) },
+  embeddedServer,
   given === undefined
-    ? { name: 'memcached', skip: withoutMemcached, start: real }
+    ? realServer
     : { name: `memcached at ${given}`, skip: false, start: async () => givenServer(given) },
 ]
 
@@ -75,10 +78,7 @@ const ALL_WAYS: readonly ServerRow[] = [
 ]
 
 const DRIVERS: readonly DriverRow[] = [
-  { name: 'text', driver: text, servers: ALL_WAYS, unsupported: ['metaGet', 'binaryKeys'] },
-  { name: 'binary', driver: binary, servers: WITH_TLS, unsupported: ['metaGet', 'verbosity'] },
-  { name: 'meta', driver: meta, servers: WITH_TLS },
-  { name: 'memjs', driver: memjs, servers: WITH_TLS, unsupported: ['metaGet', 'verbosity'] },
+  ...SPEAKING.map((row) => ({ ...row, servers: row.name === 'text' ? ALL_WAYS : WITH_TLS })),
   { name: 'noop', driver: noop, servers: [NO_SERVER], serverless: true, forgets: true },
   {
     name: 'a driver without commands',
@@ -91,8 +91,22 @@ const DRIVERS: readonly DriverRow[] = [
 ]
 
 /** Each driver on each of its servers. */
-export const rows: readonly Row[] = DRIVERS.flatMap(({ name, driver, servers, ...said }) =>
-  servers.map((server) => ({
+export const rows = DRIVERS.flatMap(rowsOf)
+
+/** What the way to a server can be like, if nothing gets lost on it. */
+const WAYS: { readonly [name: string]: Plan } = {
+  'a proxy': HARMLESS,
+  'a proxy that drips': { request: { does: 'drip', bytes: DRIPPING }, reply: { does: 'drip', bytes: DRIPPING } },
+  'a proxy that takes its time': { request: { does: 'delay', for: 1 }, reply: { does: 'delay', for: 1 } },
+}
+
+/** Each driver on a server that is reached in each of these ways. */
+export const proxiedRows = SPEAKING.flatMap((row) =>
+  rowsOf({ ...row, servers: Object.entries(WAYS).map(([way, plan]) => behind(way, plan, withoutMemcached ? embeddedServer : realServer)) }),
+)
+
+function rowsOf({ name, driver, servers, ...said }: DriverRow): Row[] {
+  return servers.map((server) => ({
     name: `${name} on ${server.name}`,
     skip: server.skip,
     start: async () => {
@@ -103,8 +117,21 @@ export const rows: readonly Row[] = DRIVERS.flatMap(({ name, driver, servers, ..
       }
       return { subject: { ...said, ...running, client }, stop }
     },
-  })),
-)
+  }))
+}
+
+function behind(way: string, plan: Plan, { name, skip, start }: ServerRow): ServerRow {
+  return {
+    name: `${name} behind ${way}`,
+    skip,
+    start: async () => {
+      const { address: { host, port = 0 }, stop, ...running } = await start()
+      const proxy = await FaultProxy.start({ host, port })
+      proxy.plan = plan
+      return { ...running, address: { host: proxy.host, port: proxy.port }, stop: async () => void (await Promise.all([proxy.close(), stop()])) }
+    },
+  }
+}
 
 async function embedded(options: ServerOptions, more: ClientOptions = {}): Promise<Running> {
   let ahead = 0

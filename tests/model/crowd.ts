@@ -3,190 +3,173 @@ import { inspect } from 'node:util'
 import fc, { type Arbitrary } from 'fast-check'
 import type { Client } from '../../lib/client.ts'
 import type { CallOptions } from '../../lib/commands.ts'
-import { MemcacheError, MemcacheSocketError, MemcacheTimeoutError } from '../../lib/errors.ts'
-import { outcomeOf } from './calls.ts'
+import { MemcacheClosedError, MemcacheError, MemcacheProtocolError, MemcacheSocketError, MemcacheTimeoutError } from '../../lib/errors.ts'
+import { inTime } from '../support/outcomes.ts'
+import { outcomeOf, type Outcome } from './calls.ts'
+import type { Fate } from './register.ts'
+import { KEYS, Knowledge, VISITS, type Kind } from './visits.ts'
+import { causeTrouble, endTrouble, troubles, type Stage, type Trouble } from './trouble.ts'
 
 /**
- * Many callers of one client, some of whom give up, in time or too late. Each value carries its key and a number that no
- * other value has, each counter has numbers of its own, and of every other command the one right result is known: a reply
- * that is given to another request is found out.
+ * Many callers of one client, of whom some give up, in time or too late, on a connection that breaks, stalls and is made
+ * anew. Each value carries its key and a number that no other value has, and each counter has numbers of its own: a reply
+ * that is given to another request is found out, and so is an error that says `sent: false` of what was done.
  */
 
-/** When a caller aborts: before the call, before what is called in this turn is written, after that, or milliseconds later. */
+/** When a caller aborts: before the call, when this turn's calls are made and not written, after that, or milliseconds later. */
 type Abort = 'before' | 'unsent' | 'sent' | number
 
 /** One call, and how long its caller is ready to wait: milliseconds. */
 interface Visit {
-  readonly kind: keyof typeof VISITS
+  readonly kind: Kind
   /** Which of the keys. */
   readonly key: number
   readonly length: number
   readonly patience: { readonly timeout: number } | { readonly abort: Abort } | undefined
 }
 
-/** Visits of one turn, and what comes before them; milliseconds. */
+/** Visits of one turn, and what comes before them. */
 export interface Burst {
+  /** Milliseconds. */
   readonly wait: number
-  /** How long the server holds back its replies from now on. */
-  readonly delay: number
-  /** Whether the server first closes the connection. */
-  readonly breaks: boolean
+  readonly trouble: Trouble | undefined
   readonly visits: readonly Visit[]
 }
 
-/** What a server can be told to do to its clients. */
-export interface Trouble {
-  delay(milliseconds: number): void
-  dropConnections(): void
-}
+/** How many calls were made, and what became of them. */
+export class Tally {
+  made = 0
+  settled = 0
+  /** How often it was `ok`, `aborted`, or an error with this code. */
+  readonly outcomes = new Map<string, number>()
 
-const KEYS = 4
-/** Counter n counts from n times this. */
-const APART = 1_000_000
-
-/** What is known of the items. */
-class Knowledge {
-  readonly #written = new Map<string, Set<unknown>>()
-  readonly #ids = new Map<bigint, unknown>()
-  readonly #counts = new Set<number>()
-  #nonce = 0
-
-  /** A value that no other call stores. */
-  value(key: string, length: number): string {
-    const value = `${key} ${(this.#nonce += 1)} ${'.'.repeat(length)}`
-    this.#written.set(key, (this.#written.get(key) ?? new Set()).add(value))
-    return value
+  settle(outcome: Outcome): void {
+    this.settled += 1
+    const name = 'value' in outcome ? 'ok' : outcome.error instanceof MemcacheError ? outcome.error.code : 'aborted'
+    this.outcomes.set(name, (this.outcomes.get(name) ?? 0) + 1)
   }
 
-  /** Whether it was ever stored under this key. */
-  isOf(key: string, value: unknown): boolean {
-    return this.#written.get(key)?.has(value) ?? false
-  }
-
-  /** Whether it is a value of this key, and its id that of no other one. */
-  isVersionOf(key: string, found: unknown): boolean {
-    const { value, cas } = found as { readonly value: unknown; readonly cas: bigint }
-    const known = this.#ids.get(cas) ?? value
-    this.#ids.set(cas, value)
-    return this.isOf(key, value) && known === value
-  }
-
-  /** Whether it is a count of this counter that nobody else was given. */
-  isCountOf(counter: number, count: unknown): boolean {
-    const fresh = typeof count === 'number' && Math.floor(count / APART) === counter && !this.#counts.has(count)
-    this.#counts.add(Number(count))
-    return fresh
+  of(name: string): number {
+    return this.outcomes.get(name) ?? 0
   }
 }
 
-interface Visited {
+/** The client that a crowd is let loose on, and where. */
+export interface Meeting {
   readonly client: Client
-  readonly known: Knowledge
-  readonly visit: Visit
-  readonly options: CallOptions
+  /** What the client is connected to. */
+  readonly stage: Stage
+  /** Of the keys: no other crowd has it. */
+  readonly prefix: string
+  /** Whether calls may fail because of what befalls their connection. */
+  readonly troubled: boolean
+  readonly tally: Tally
 }
 
-/** A call, and whether a result is right. `kept`: keys that always have a value; `none`: keys that never have one. */
-const VISITS = {
-  get: ({ client, known, visit: { key }, options }) => [client.get(kept(key), options), (found) => known.isOf(kept(key), found)],
-  gets: ({ client, known, visit: { key }, options }) => [client.gets(kept(key), options), (found) => known.isVersionOf(kept(key), found)],
-  getMulti: ({ client, known, visit: { key }, options }) => {
-    const [first, second] = [kept(key), kept((key + 1) % KEYS)]
-    const isRight = (found: unknown): boolean =>
-      found instanceof Map && found.size === 2 && known.isOf(first, found.get(first)) && known.isOf(second, found.get(second))
-    return [client.getMulti([first, none(key), second], options), isRight]
-  },
-  set: ({ client, known, visit: { key, length }, options }) => [client.set(kept(key), known.value(kept(key), length), options), is(true)],
-  incr: ({ client, known, visit: { key }, options }) => [client.incr(counter(key), 1, options), (count) => known.isCountOf(key, count)],
-  touch: ({ client, visit: { key }, options }) => [client.touch(kept(key), 0, options), is(true)],
-  add: ({ client, visit: { key, length }, options }) => [client.add(kept(key), '.'.repeat(length), options), is(false)],
-  replaceNone: ({ client, visit: { key, length }, options }) => [client.replace(none(key), '.'.repeat(length), options), is(false)],
-  getNone: ({ client, visit: { key }, options }) => [client.get(none(key), options), is(undefined)],
-  incrNone: ({ client, visit: { key }, options }) => [client.incr(none(key), 1n, options), is(undefined)],
-  deleteNone: ({ client, visit: { key }, options }) => [client.delete(none(key), options), is(false)],
-  version: ({ client, options }) => [client.version(options), (version) => /^\d+\.\d+\.\d+$/.test(String(version))],
-} satisfies { readonly [kind: string]: (visited: Visited) => [called: Promise<unknown>, isRight: (result: unknown) => boolean] }
+const patience: Arbitrary<Visit['patience']> = fc.oneof(
+  { weight: 6, arbitrary: fc.constant(undefined) },
+  { weight: 2, arbitrary: fc.record({ abort: fc.constantFrom<Abort>('before', 'unsent', 'sent', 0, 2) }) },
+  { weight: 1, arbitrary: fc.record({ timeout: fc.constantFrom(1, 3, 20) }) },
+)
+const length = fc.oneof({ weight: 8, arbitrary: fc.constantFrom(0, 100) }, { weight: 1, arbitrary: fc.constantFrom(3000, 100_000) })
 
-function kept(key: number): string {
-  return `kept-${key}`
+function visits(kind: Arbitrary<Kind>, size: { readonly minLength?: number; readonly maxLength: number }): Arbitrary<Visit[]> {
+  const visit = fc.record({ kind, key: fc.nat({ max: KEYS - 1 }), length, patience }, { noNullPrototype: true })
+  return fc.array(visit, { ...size, size: 'max' })
 }
 
-function none(key: number): string {
-  return `none-${key}`
-}
+const anything = visits(fc.constantFrom(...(Object.keys(VISITS) as Kind[])), { maxLength: 60 })
+/** What a page of an application does: many single reads in one turn, of the same keys and of others, and few changes between them. */
+const reads = visits(fc.constantFrom<Kind>('get', 'get', 'get', 'get', 'get', 'get', 'getNone', 'gets', 'set', 'delete', 'setExpired'), { minLength: 20, maxLength: 200 })
 
-function counter(key: number): string {
-  return `counter-${key}`
-}
-
-function is(right: unknown): (result: unknown) => boolean {
-  return (result) => result === right
-}
-
-/** Crowds of callers. */
-export function crowds(): Arbitrary<Burst[]> {
-  const patience = fc.oneof(
-    { weight: 3, arbitrary: fc.constant(undefined) },
-    { weight: 2, arbitrary: fc.record({ abort: fc.constantFrom<Abort>('before', 'unsent', 'sent', 0, 2) }) },
-    { weight: 1, arbitrary: fc.record({ timeout: fc.constantFrom(1, 3) }) },
-  )
-  const kinds = Object.keys(VISITS) as (keyof typeof VISITS)[]
-  const length = fc.oneof({ weight: 8, arbitrary: fc.constantFrom(0, 100) }, { weight: 1, arbitrary: fc.constantFrom(3000, 100_000) })
-  const visit = fc.record({ kind: fc.constantFrom(...kinds), key: fc.nat({ max: KEYS - 1 }), length, patience })
+/** Crowds of callers; without trouble, for the sake of what must not happen then. */
+export function crowds(troubled: boolean): Arbitrary<Burst[]> {
   const burst = fc.record({
     wait: fc.constantFrom(0, 1, 3),
-    delay: fc.constantFrom(0, 0, 4),
-    breaks: fc.integer({ min: 0, max: 15 }).map((chance) => chance === 15),
-    visits: fc.array(visit, { maxLength: 40, size: 'max' }),
-  })
-  return fc.array(burst, { minLength: 1, maxLength: 12, size: 'max' })
+    trouble: troubled ? fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight: 2, arbitrary: troubles }) : fc.constant(undefined),
+    visits: fc.oneof({ weight: 2, arbitrary: anything }, { weight: 1, arbitrary: reads }),
+  }, { noNullPrototype: true })
+  return fc.array(burst, { minLength: 1, maxLength: 10, size: 'max' })
+}
+
+/** What makes a call, and what has become of it. */
+interface Paid {
+  readonly visit: Visit
+  readonly options: CallOptions
+  readonly follow: (fate: Fate) => boolean
+  readonly outcome: Promise<Outcome>
 }
 
 /** Lets the crowd loose on a client, and waits for them all. @throws Error for an outcome that is not its call's. */
-export async function meet(client: Client, bursts: readonly Burst[], trouble?: Trouble): Promise<void> {
-  const known = new Knowledge()
+export async function meet(bursts: readonly Burst[], { client, stage, prefix, troubled, tally }: Meeting): Promise<void> {
+  const known = new Knowledge(prefix)
+  const paid: Paid[] = []
   const keys = Array.from({ length: KEYS }, (_, key) => key)
-  await Promise.all(keys.flatMap((key) => [client.set(kept(key), known.value(kept(key), 0)), client.set(counter(key), key * APART)]))
-  const breaks = trouble !== undefined && bursts.some((burst) => burst.breaks)
-  const complaints: Promise<string | undefined>[] = []
-  for (const burst of bursts) {
-    await (burst.wait === 0 ? nextTurn() : sleep(burst.wait))
-    trouble?.delay(burst.delay)
-    if (burst.breaks) trouble?.dropConnections()
-    complaints.push(...burst.visits.map((visit) => pay(visit, client, known, breaks)))
+  for (const key of keys) await client.set(known.counter(key), known.firstCount(key), STAGING)
+  for (const { wait, trouble, visits } of bursts) {
+    await (wait === 0 ? nextTurn() : sleep(wait))
+    if (trouble !== undefined) await causeTrouble(trouble, stage, client, known)
+    const unsent = new AbortController()
+    paid.push(...visits.map((visit) => pay(visit, client, known, unsent)))
+    unsent.abort()
+    tally.made += visits.length
   }
-  trouble?.delay(0)
-  const [complaint] = (await Promise.all(complaints)).filter((each) => each !== undefined)
-  if (complaint !== undefined) throw new Error(complaint)
-  if (breaks) await client.connect({ reconnect: true }) // the last connection may have ended without anybody knowing yet
+  const settling = paid.map(async ({ outcome }) => {
+    tally.settle(await outcome)
+    return outcome
+  })
+  const outcomes = await inTime(Promise.all(settling), LONGEST, 'a call')
+  await endTrouble(stage, client)
+  for (const [place, { visit, options, follow }] of paid.entries()) {
+    const outcome = outcomes[place] as Outcome
+    const fate = fateOf(outcome, options, visit, troubled)
+    if (fate === undefined || !follow(fate)) throw new Error(`call ${place}, ${visit.kind} of key ${visit.key}, gave ${told(outcome)}`)
+  }
   for (const key of keys) {
-    if (!known.isOf(kept(key), await client.get(kept(key)))) throw new Error(`afterwards, get of key ${key} is wrong`)
+    const found = await client.get(known.key(key), STAGING)
+    if (!known.register(key).isFound(found)) throw new Error(`in the end, key ${key} has ${told({ value: found })}`)
   }
 }
 
-/** Makes a call; says what is wrong with its outcome. */
-async function pay(visit: Visit, client: Client, known: Knowledge, breaks: boolean): Promise<string | undefined> {
-  const { kind, key, patience } = visit
-  const options = patience !== undefined && 'abort' in patience ? { signal: abortedAt(patience.abort) } : patience ?? {}
-  const [called, isRight] = VISITS[kind]({ client, known, visit, options })
-  const outcome = await outcomeOf(called)
-  if ('value' in outcome ? isRight(outcome.value) : isExcused(outcome.error, options, breaks)) return undefined
-  return `${kind} of key ${key} gave ${inspect('value' in outcome ? outcome.value : outcome.error)}`
+/** Milliseconds: no call has so much time. */
+const LONGEST = 30_000
+
+/** For what is no part of the play, and has to work however busy the machine is. */
+const STAGING = { timeout: 20_000 }
+
+function pay(visit: Visit, client: Client, known: Knowledge, unsent: AbortController): Paid {
+  const { kind, key, length, patience } = visit
+  const options = patience !== undefined && 'abort' in patience ? { signal: abortedAt(patience.abort, unsent) } : patience ?? {}
+  const { called, follow } = VISITS[kind]({ client, known, key, length, options })
+  return { visit, options, follow, outcome: outcomeOf(called) }
 }
 
-function abortedAt(moment: Abort): AbortSignal {
+function abortedAt(moment: Abort, unsent: AbortController): AbortSignal {
+  if (moment === 'before') return AbortSignal.abort()
+  if (moment === 'unsent') return unsent.signal
   const controller = new AbortController()
   const abort = (): void => controller.abort()
-  if (moment === 'before') abort()
-  else if (moment === 'unsent') queueMicrotask(abort)
-  else if (moment === 'sent') setImmediate(abort)
+  if (moment === 'sent') setImmediate(abort)
   else setTimeout(abort, moment)
   return controller.signal
 }
 
-/** Whether a call may have failed like this. */
-function isExcused(error: unknown, { signal, timeout }: CallOptions, breaks: boolean): boolean {
-  if (signal?.aborted === true && error === signal.reason) return true
-  if (!(error instanceof MemcacheError)) return false
-  return (timeout !== undefined && error.constructor === MemcacheTimeoutError) || (breaks && error.constructor === MemcacheSocketError)
+/** What a call's outcome says of what was done; `undefined` for one that cannot be. */
+function fateOf(outcome: Outcome, { signal, timeout }: CallOptions, { patience }: Visit, troubled: boolean): Fate | undefined {
+  if ('value' in outcome) return { result: outcome.value }
+  const { error } = outcome
+  if (signal?.aborted === true && error === signal.reason) {
+    const moment = patience !== undefined && 'abort' in patience ? patience.abort : undefined
+    return moment === 'before' || moment === 'unsent' ? 'undone' : 'unknown'
+  }
+  if (!(error instanceof MemcacheError)) return undefined
+  const allowed = [...(timeout === undefined ? [] : [MemcacheTimeoutError]), ...(troubled ? LOST : [])]
+  if (!allowed.some((each) => error.constructor === each)) return undefined
+  return error.sent ? 'unknown' : 'undone'
+}
+
+const LOST: readonly unknown[] = [MemcacheSocketError, MemcacheTimeoutError, MemcacheClosedError, MemcacheProtocolError]
+
+function told(outcome: Outcome): string {
+  return inspect('value' in outcome ? outcome.value : outcome.error, { maxStringLength: 80 })
 }

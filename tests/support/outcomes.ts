@@ -36,6 +36,20 @@ export async function failure(promise: Promise<unknown>): Promise<MemcacheError>
   return error
 }
 
+/** Waits for what has to come within so many milliseconds, which are far more than it takes. */
+export async function inTime<T>(promise: Promise<T>, milliseconds: number, what: string): Promise<T> {
+  const over = new AbortController()
+  const late = async (): Promise<never> => {
+    await sleep(milliseconds, undefined, { signal: over.signal })
+    throw new Error(`${what} has not come to its end within ${milliseconds / 1000} seconds`)
+  }
+  try {
+    return await Promise.race([promise, late()])
+  } finally {
+    over.abort()
+  }
+}
+
 /** Calls until it works, as an application does that goes on; gives up when it takes unreasonably long. */
 export async function recovers(call: () => Promise<unknown>): Promise<unknown> {
   const until = performance.now() + SLACK
