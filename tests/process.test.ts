@@ -277,6 +277,37 @@ void t.test('worker threads, that end in mid-command as well, and forked process
   t.strictSame(ended, quietEnd(`${`true ${refusal}\n`.repeat(2)}MemcacheKeyError: ${refusal}\n`))
 })
 
+void t.test('a client that is used from a vm context: options, keys, Buffers, errors, signals of another realm', async (t) => {
+  const server = await embedded(t)
+  for (const driver of DRIVERS) {
+    const ended = await run(`
+      import { createContext, runInContext } from 'node:vm'
+      const context = createContext({ Client, Buffer, driver: drivers[process.argv[2]], port: Number(process.argv[3]) })
+      const said = await runInContext(\`(async () => {
+        const client = new Client({ port, driver, keyPrefix: 'vm:', layers: [(next) => (request, call) => next(request, call)] })
+        const said = []
+        const fails = (promise) => promise.then(() => said.push('no error'), (error) => said.push([error.name, error instanceof Error, Object.prototype.toString.call(error)].join()))
+        const bytes = new Uint8Array([0x76, 0x31]) // of this realm, as all that is made here
+        said.push(await client.set('a', { n: [1] }, { ttl: 60 }), JSON.stringify(await client.get('a')))
+        said.push(await client.set(Buffer.from('b'), Buffer.from('v'), { timeout: 5000 }), String(await client.get('b')))
+        said.push(await client.set('d', 1, { ttl: new Date(Date.now() + 60000) }), await client.get('d'))
+        await fails(client.set('m', bytes)) // which JSON cannot say, of whatever realm they are
+        said.push([...(await client.setMulti(new Map([['e', 'x'], ['f', 'y']]))).values()].join(), [...(await client.setMulti({ g: 'z' })).values()].join(), [...(await client.getMulti(new Set(['e', 'f', 'g'])))].join())
+        said.push(await client.incr('d', 2n, { initial: 5n }))
+        await fails(client.get('a b'))
+        await fails(client.set('a', 1, { expires: 5 }))
+        await fails(client.set('a', 1, new Date()))
+        await client.close()
+        await fails(client.get('a'))
+        return said.map(String).join(' ')
+      })()\`, context)
+      console.log(said)
+    `, [driver, String(server.port)])
+    const ownError = 'MemcacheKeyError,false,[object Error]'
+    t.strictSame(ended, quietEnd(['true', '{"n":[1]}', 'true', 'v', 'true', '1', ownError.replace('Key', 'Value'), 'true,true', 'true', 'e,x,f,y,g,z', '3', ownError, ...['Value', 'Value', 'Closed'].map((kind) => ownError.replace('Key', kind))].join(' ') + '\n'), driver)
+  }
+})
+
 /** The names of all that lib/ and drivers/ may leave out of an object that they have made, or have been given. */
 function optionalNames(): string[] {
   const files = ['lib', 'lib/queue', 'drivers'].flatMap((folder) => readdirSync(join(root, folder)).filter((name) => name.endsWith('.ts')).map((name) => join(root, folder, name)))
