@@ -362,8 +362,9 @@ void t.test('what somebody has written to Object.prototype changes no byte on th
       t.equal(code, 0)
       const outcomes = stdout.trim().split('\n')
       t.strictSame(outcomes.filter((outcome) => !outcome.endsWith(' same')), [], 'no result is another')
-      const [plain, ...polluted] = server.peers.map(({ received }) => received)
-      t.equal(polluted.length, outcomes.length, 'a connection for each')
+      const each = server.peers.length / (outcomes.length + 1)
+      t.ok(Number.isInteger(each), 'as many connections for each')
+      const [plain, ...polluted] = Array.from({ length: outcomes.length + 1 }, (_, use) => server.peers.slice(use * each, (use + 1) * each).map(({ received }) => received).join())
       t.strictSame(outcomes.filter((_, index) => polluted[index] !== plain), [], 'no byte is another')
     })
   }
