@@ -25,14 +25,6 @@ interface Server extends Memjs.Server {
   respond(packet: Memjs.Response): void
 }
 
-/** What stands in a request beside its opcode. */
-interface Parts {
-  readonly key?: Key
-  readonly extras?: Buffer
-  readonly value?: Buffer
-  readonly cas?: bigint | undefined
-}
-
 /**
  * One socket's life, with memjs's Server on it: that sends requests, and knows by the opaque whose reply a packet is.
  *
@@ -70,11 +62,11 @@ class Connection {
   }
 
   /** Sends a request. Of a reply in several packets, all but the last, which has no body, go to `collect`. */
-  ask(opcode: number, { key = '', extras = EMPTY, value = EMPTY, cas }: Parts, collect?: (packet: Memjs.Response) => void): Promise<Memjs.Response> {
+  ask(opcode: number, key: Key, extras = EMPTY, value = EMPTY, cas = 0n, collect?: (packet: Memjs.Response) => void): Promise<Memjs.Response> {
     return new Promise((resolve) => {
       const opaque = (this.#opaque = (this.#opaque + 1) >>> 0)
       const request = this.#library.Utils.makeRequestBuffer(opcode, Buffer.from(key, 'latin1'), extras, value, opaque)
-      if (cas !== undefined) request.writeBigUInt64BE(cas, 16)
+      if (cas !== 0n) request.writeBigUInt64BE(cas, 16)
       const take = (packet: Memjs.Response): void => {
         const { header, val } = packet
         if (header.opcode !== opcode) throw new MemcacheProtocolError(`a packet of opcode 0x${hex(header.opcode)} came in reply to one of 0x${hex(opcode)}`)
@@ -158,7 +150,7 @@ class Connection {
   }
 }
 
-const EMPTY = Buffer.alloc(0)
+const EMPTY: Buffer = Buffer.alloc(0)
 
 function uint32(...numbers: number[]): Buffer {
   const bytes = Buffer.alloc(4 * numbers.length)
@@ -209,7 +201,7 @@ function backend(endpoint: Endpoint): Backend {
     },
     commands: {
       async get({ key, cas, touch }) {
-        return itemOf(await (touch === undefined ? ask(OPCODE.GET, { key }) : ask(OPCODE.GAT, { key, extras: uint32(exptime(touch)) })), cas)
+        return itemOf(await (touch === undefined ? ask(OPCODE.GET, key) : ask(OPCODE.GAT, key, uint32(exptime(touch)))), cas)
       },
       // By hand: Promise.all would settle after the commands that were called behind this one.
       getMulti: ({ keys, cas }) =>
@@ -218,7 +210,7 @@ function backend(endpoint: Endpoint): Backend {
           let missing = keys.length
           keys.forEach(async (key, place) => {
             try {
-              items[place] = itemOf(await ask(OPCODE.GET, { key }), cas)
+              items[place] = itemOf(await ask(OPCODE.GET, key), cas)
               missing -= 1
               if (missing === 0) resolve(items)
             } catch (error) {
@@ -230,28 +222,28 @@ function backend(endpoint: Endpoint): Backend {
         const { opcode, replies } = STORE[mode]
         const appended = mode === 'append' || mode === 'prepend' // these leave flags and time to live as they are
         const extras = appended ? EMPTY : uint32(flags, exptime(expires))
-        if (mode !== 'cas') return told(await ask(opcode, { key, value, extras }), replies)
-        if (cas === 0n) return told(await ask(OPCODE.GET, { key }), NO_MATCH)
-        const packet = await ask(opcode, { key, value, extras, cas })
+        if (mode !== 'cas') return told(await ask(opcode, key, extras, value), replies)
+        if (cas === 0n) return told(await ask(OPCODE.GET, key), NO_MATCH)
+        const packet = await ask(opcode, key, extras, value, cas)
         const status = told(packet, replies)
         if (status === 'stored' && packet.header.cas.readBigUInt64BE() === 0n) throw uncheckedCas()
         return status
       },
-      delete: async ({ key }) => told(await ask(OPCODE.DELETE, { key }), { [OK]: true, [KEY_ENOENT]: false }),
-      touch: async ({ key, expires }) => told(await ask(OPCODE.TOUCH, { key, extras: uint32(exptime(expires)) }), { [OK]: true, [KEY_ENOENT]: false }),
+      delete: async ({ key }) => told(await ask(OPCODE.DELETE, key), { [OK]: true, [KEY_ENOENT]: false }),
+      touch: async ({ key, expires }) => told(await ask(OPCODE.TOUCH, key, uint32(exptime(expires))), { [OK]: true, [KEY_ENOENT]: false }),
       async count({ key, delta, down }) {
         const extras = uint32(Number(delta >> 32n), Number(delta & 0xffff_ffffn), 0, 0, DO_NOT_CREATE)
-        return hit(await ask(down ? OPCODE.DECREMENT : OPCODE.INCREMENT, { key, extras }), 'val', 8)?.val.readBigUInt64BE()
+        return hit(await ask(down ? OPCODE.DECREMENT : OPCODE.INCREMENT, key, extras), 'val', 8)?.val.readBigUInt64BE()
       },
-      flush: async ({ delay }) => told(await ask(OPCODE.FLUSH, delay === 0 ? {} : { extras: uint32(exptime(delay)) }), { [OK]: true }),
+      flush: async ({ delay }) => told(await ask(OPCODE.FLUSH, '', delay === 0 ? EMPTY : uint32(exptime(delay))), { [OK]: true }),
       async stats({ section }) {
         checkSection(section)
         const stats = new Statistics()
-        const last = await ask(OPCODE.STAT, { key: section }, ({ key, val }) => addStatistic(stats, key.toString('latin1'), val))
+        const last = await ask(OPCODE.STAT, section, EMPTY, EMPTY, 0n, ({ key, val }) => addStatistic(stats, key.toString('latin1'), val))
         return told(last, { [OK]: stats.collected })
       },
       version: async () => {
-        const packet = await ask(OPCODE.VERSION, {})
+        const packet = await ask(OPCODE.VERSION, '')
         return told(packet, { [OK]: packet.val.toString('latin1') })
       },
     },

@@ -32,6 +32,9 @@ const CAS = new Set([...STORE, 'cas'])
 const COUNT = new Set([...CALL, 'initial', 'ttl'])
 const KNOWN = new Map(Object.entries({ put: new Set([...CALL, 'ttl']), set: STORE, add: STORE, replace: STORE, append: STORE, prepend: STORE, setMulti: STORE, cas: CAS, incr: COUNT, decr: COUNT }))
 
+/** What stands for options that nobody has given: it has none, not even what somebody has written to Object.prototype. */
+export const NO_OPTIONS: object = Object.freeze(Object.create(null) as object)
+
 /** What is called of a signal. */
 const SIGNAL = ['addEventListener', 'removeEventListener', 'throwIfAborted'] as const
 

@@ -3,7 +3,7 @@ import type { Buffer } from 'node:buffer'
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { list, pairs, statsSection, whole } from './arguments.ts'
-import type { CasOptions, CountOptions, StoreOptions } from './call-options.ts'
+import { NO_OPTIONS, type CasOptions, type CountOptions, type StoreOptions } from './call-options.ts'
 import { Caller, type Life } from './caller.ts'
 import { CasIds } from './cas-ids.ts'
 import type { CallOptions, Item, MetaItem, Reply, Request, StoreMode } from './commands.ts'
@@ -228,7 +228,7 @@ export class Client extends EventEmitter<ClientEvents> {
   queue(name: string, options?: { readonly codec?: 'buffer' | undefined }): Queue<Buffer>
   queue(name: string, options: { readonly codec: 'string' }): Queue<string>
   queue<T = unknown>(name: string, options: QueueOptions<T>): Queue<T>
-  queue(name: string, options: QueueOptions<never> = {}): unknown {
+  queue(name: string, options: QueueOptions<never> = NO_OPTIONS): unknown {
     return this.#queues.open(name, options)
   }
 
@@ -236,7 +236,7 @@ export class Client extends EventEmitter<ClientEvents> {
    * Connects, or joins the attempt that is under way; commands do it by themselves. Also opens a client again that was
    * closed. `reconnect` first ends the connection that there is: what is pending on it rejects with MemcacheClosedError.
    */
-  async connect({ reconnect = false }: { readonly reconnect?: boolean } = {}): Promise<void> {
+  async connect({ reconnect = false }: { readonly reconnect?: boolean } = NO_OPTIONS): Promise<void> {
     try {
       this.#life.closed = false
       if (reconnect) await this.#driver.disconnect(new MemcacheClosedError('connect({ reconnect: true }) ended the connection'))

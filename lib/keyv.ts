@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events'
 import { LONGEST_TIMEOUT } from './alarm.ts'
 import { whole } from './arguments.ts'
-import { checkNames } from './call-options.ts'
+import { checkNames, NO_OPTIONS } from './call-options.ts'
 import { Client } from './client.ts'
 import { MemcacheError, MemcacheValueError } from './errors.ts'
 import { KeyvNamespace } from './keyv-namespace.ts'
@@ -54,7 +54,7 @@ export class KeyvErmc extends EventEmitter<KeyvErmcEvents> {
    * @param connection A client, which stays its owner's to close; or a URL or the options of one of its own.
    * @throws MemcacheValueError for options that cannot be right.
    */
-  constructor(connection: Client | ClientOptions | string = {}, options: KeyvErmcOptions = {}) {
+  constructor(connection: Client | ClientOptions | string = {}, options: KeyvErmcOptions = NO_OPTIONS) {
     super()
     checkNames('KeyvErmc', options, OPTIONS)
     const { namespace, maxStaleness = 0 } = options

@@ -127,7 +127,7 @@ const LARGEST_VALUE = 2 ** 30
 const LONGEST_REPLY = 64 * 1024 * 1024
 
 /** The least and the most that a number may be. */
-const ranges: { readonly [name: string]: readonly [number, number] } = {
+const ranges = new Map<string, readonly [number, number]>(Object.entries({
   port: [1, 65535],
   connectTimeout: [1, LONGEST_TIMEOUT],
   timeout: [1, LONGEST_TIMEOUT],
@@ -136,7 +136,7 @@ const ranges: { readonly [name: string]: readonly [number, number] } = {
   minCompressLength: [0, LARGEST_VALUE],
   maxPending: [1, Number.MAX_SAFE_INTEGER],
   maxPendingBytes: [1, Number.MAX_SAFE_INTEGER],
-}
+} as const))
 
 /** What the objects can do that say how values are stored. */
 const METHODS = {
@@ -243,7 +243,7 @@ function credentialsIn(username: string, password: string): Partial<Settings> {
 
 function checkOption(name: string, value: unknown): void {
   if (!Object.hasOwn(defaults, name)) throw new MemcacheValueError(`there is no option "${name}"`)
-  const range = ranges[name]
+  const range = ranges.get(name)
   if (range !== undefined) return void whole(`"${name}"`, value, range)
   if (name === 'serializer' || name === 'compressor') return checkParts(name, value)
   if (name === 'tls') return checkTls(value)

@@ -23,7 +23,7 @@ export interface SocketEvents {
 /** Begins to connect. Since 'error' has a listener for the socket's whole life, nothing that it does later can throw. */
 export function openSocket(endpoint: Endpoint, events: SocketEvents): Socket {
   const { path, host, port, disableNagle: noDelay, keepAlive } = endpoint
-  const to = path === undefined ? { host, port, noDelay, keepAlive } : { path, noDelay, keepAlive }
+  const to = path === undefined ? { host, port, path, noDelay, keepAlive } : { path, noDelay, keepAlive }
   const socket = endpoint.tls === undefined ? openPlain(to, events) : openTls(to, endpoint.tls, events)
   socket.on('drain', () => events.drain())
   socket.on('end', () => events.end())

@@ -1,9 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { startServer, type ServerOptions } from '../lib/testing/index.ts'
+import { DIALECTS, echoed, speaking, type Dialect } from './support/dialects.ts'
+import { root } from './support/pages.ts'
 import { startScripted, type ScriptedServer } from './support/scripted-server.ts'
 import { scripts, type Ended } from './support/script-process.ts'
 
@@ -273,6 +275,99 @@ void t.test('worker threads, that end in mid-command as well, and forked process
   `, [String(server.port)])
   const refusal = 'the key "a b" has byte 0x20 at 1: blanks and control characters are not allowed'
   t.strictSame(ended, quietEnd(`${`true ${refusal}\n`.repeat(2)}MemcacheKeyError: ${refusal}\n`))
+})
+
+void t.test('a client that is used from a vm context: options, keys, Buffers, errors, signals of another realm', async (t) => {
+  const server = await embedded(t)
+  for (const driver of DRIVERS) {
+    const ended = await run(`
+      import { createContext, runInContext } from 'node:vm'
+      const context = createContext({ Client, Buffer, driver: drivers[process.argv[2]], port: Number(process.argv[3]) })
+      const said = await runInContext(\`(async () => {
+        const client = new Client({ port, driver, keyPrefix: 'vm:', layers: [(next) => (request, call) => next(request, call)] })
+        const said = []
+        const fails = (promise) => promise.then(() => said.push('no error'), (error) => said.push([error.name, error instanceof Error, Object.prototype.toString.call(error)].join()))
+        const bytes = new Uint8Array([0x76, 0x31]) // of this realm, as all that is made here
+        said.push(await client.set('a', { n: [1] }, { ttl: 60 }), JSON.stringify(await client.get('a')))
+        said.push(await client.set(Buffer.from('b'), Buffer.from('v'), { timeout: 5000 }), String(await client.get('b')))
+        said.push(await client.set('d', 1, { ttl: new Date(Date.now() + 60000) }), await client.get('d'))
+        await fails(client.set('m', bytes)) // which JSON cannot say, of whatever realm they are
+        said.push([...(await client.setMulti(new Map([['e', 'x'], ['f', 'y']]))).values()].join(), [...(await client.setMulti({ g: 'z' })).values()].join(), [...(await client.getMulti(new Set(['e', 'f', 'g'])))].join())
+        said.push(await client.incr('d', 2n, { initial: 5n }))
+        await fails(client.get('a b'))
+        await fails(client.set('a', 1, { expires: 5 }))
+        await fails(client.set('a', 1, new Date()))
+        await client.close()
+        await fails(client.get('a'))
+        return said.map(String).join(' ')
+      })()\`, context)
+      console.log(said)
+    `, [driver, String(server.port)])
+    const ownError = 'MemcacheKeyError,false,[object Error]'
+    t.strictSame(ended, quietEnd(['true', '{"n":[1]}', 'true', 'v', 'true', '1', ownError.replace('Key', 'Value'), 'true,true', 'true', 'e,x,f,y,g,z', '3', ownError, ...['Value', 'Value', 'Closed'].map((kind) => ownError.replace('Key', kind))].join(' ') + '\n'), driver)
+  }
+})
+
+/** The names of all that lib/ and drivers/ may leave out of an object that they have made, or have been given. */
+function optionalNames(): string[] {
+  const files = ['lib', 'lib/queue', 'drivers'].flatMap((folder) => readdirSync(join(root, folder)).filter((name) => name.endsWith('.ts')).map((name) => join(root, folder, name)))
+  const found = files.flatMap((file) => Array.from(readFileSync(file, 'utf8').matchAll(/\b(\w+)\?: |[{,] (\w+) = [^=]/g), ([, declared, destructured]) => declared ?? destructured ?? ''))
+  return [...new Set(found)].sort()
+}
+
+/** What nobody can write to Object.prototype: Node and the language look for it themselves, or a driver's tables for a function. */
+const DEADLY = new Set(['value', 'error', 'signal', 'waits'])
+
+void t.test('what somebody has written to Object.prototype changes no byte on the wire, whatever its name', async (t) => {
+  const names = optionalNames().filter((name) => !DEADLY.has(name))
+  t.ok(['cas', 'touch', 'key', 'extras', 'reconnect', 'ttl', 'timeout', 'most', 'path', 'keyPrefix', 'joinGets'].every((name) => names.includes(name)), `${names.length} names`)
+  for (const driver of DRIVERS) {
+    const dialect = DIALECTS.find(({ name }) => name === (driver === 'memjs' ? 'binary' : driver)) as Dialect
+    void t.test(driver, async (t) => {
+      const server = await startScripted(speaking(dialect, echoed))
+      t.teardown(() => server.close())
+      const { code, stdout, stderr } = await run(`
+        const [driver, port, names] = [process.argv[2], Number(process.argv[3]), JSON.parse(process.argv[4])]
+        const VALUES = { cas: [5n], touch: [60], ttl: [60], initial: [7n], delta: [9n], reconnect: [true], layers: [[() => () => Promise.reject(new Error('a layer of nobody'))]], driver: [noop], path: ['/no/such/socket'], timeout: [50_000], ...(driver === 'memjs' && { cas: [] }), ...(driver === 'binary' && { cas: [], extras: [], key: [] }) } // memjs itself looks for cas
+        const own = (options) => Object.assign(Object.create(null), options)
+        const use = async () => {
+          const client = new Client(own({ port, driver: drivers[driver] }))
+          const commands = [
+            () => client.connect(), () => client.set('k', 'v'), () => client.set('k', { a: [1] }), () => client.get('k'), () => client.gets('k'), () => client.getMulti(['k', 'l']), () => client.getsMulti(['k', 'l']), () => client.connect(),
+            () => client.gat('k', 5), () => client.gats('k', 5), () => client.add('k', 'v'), () => client.replace('k', 'v'), () => client.append('k', 'v'), () => client.prepend('k', 'v'), () => client.cas('k', 'v', own({ cas: 8n })),
+            () => client.incr('n'), () => client.decr('n', 2n), () => client.touch('k', 5), () => client.delete('k'), () => client.setMulti([['k', 'v'], ['l', 'v']]), () => client.deleteMulti(['k', 'l']), () => client.stats('items'), () => client.flushAll(), () => client.version(),
+            ...(driver === 'text' ? [() => client.queue('jobs').put(Buffer.from('v'))] : []),
+            ...(driver === 'meta' ? [() => client.metaGet('k')] : []),
+          ]
+          const results = []
+          for (const command of commands) results.push(String(await command().catch((error) => error)))
+          await client.close()
+          return results.join()
+        }
+        const plain = await use()
+        for (const name of names) {
+          for (const value of VALUES[name] ?? [true, 5, 'evil']) {
+            Object.defineProperty(Object.prototype, name, { value, writable: true, configurable: true, enumerable: true })
+            let results
+            try {
+              results = await use().catch((error) => error.stack)
+            } finally {
+              delete Object.prototype[name]
+            }
+            console.log(name, String(value), results === plain ? 'same' : results.replaceAll('\\n', ' '))
+          }
+        }
+      `, [driver, String(server.port), JSON.stringify(names)])
+      t.equal(stderr, '')
+      t.equal(code, 0)
+      const outcomes = stdout.trim().split('\n')
+      t.strictSame(outcomes.filter((outcome) => !outcome.endsWith(' same')), [], 'no result is another')
+      const each = server.peers.length / (outcomes.length + 1)
+      t.ok(Number.isInteger(each), 'as many connections for each')
+      const [plain, ...polluted] = Array.from({ length: outcomes.length + 1 }, (_, use) => server.peers.slice(use * each, (use + 1) * each).map(({ received }) => received).join())
+      t.strictSame(outcomes.filter((_, index) => polluted[index] !== plain), [], 'no byte is another')
+    })
+  }
 })
 
 void t.test('an error that is cloned still says what, where and why', async (t) => {

@@ -1,5 +1,6 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
+import { NO_OPTIONS } from '../call-options.ts'
 import { decodeJob, type QueueCodec } from './codec.ts'
 import type { Reservation } from './reservation.ts'
 
@@ -64,7 +65,7 @@ export class Job<T = unknown> {
    * Puts the item to the end of its queue, or of another one, and then acknowledges it: it may be there twice after a fault, never
    * not at all. `false` = that queue is full, and the job is still open. Wire: `set <queue>`, then `get <queue>/close`.
    */
-  async retry({ to = this.queue }: { readonly to?: string | undefined } = {}): Promise<boolean> {
+  async retry({ to = this.queue }: { readonly to?: string | undefined } = NO_OPTIONS): Promise<boolean> {
     return this.#reservation.retry(to)
   }
 }

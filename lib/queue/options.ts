@@ -1,6 +1,6 @@
 import { json } from '../../serializers/json.ts'
 import { whole } from '../arguments.ts'
-import { checkCall, checkNames, isPlain, lifetime, type StoreOptions } from '../call-options.ts'
+import { checkCall, checkNames, isPlain, lifetime, NO_OPTIONS, type StoreOptions } from '../call-options.ts'
 import type { CallOptions, Key } from '../commands.ts'
 import type { ConsumeOptions } from './consumer.ts'
 import { MemcacheKeyError, MemcacheValueError } from '../errors.ts'
@@ -14,6 +14,7 @@ const LONGEST_WAIT = 60_000
 const MOST_READERS = 1000
 
 const CODECS = { buffer: bytes, string: utf8, json }
+const GET = new Set(['timeout', 'signal', 'blockFor'])
 const CONSUME = new Set(['blockFor', 'concurrency', 'signal', 'ack', 'onFault'])
 const WORK = new Set(['blockFor', 'concurrency', 'signal', 'onError', 'retries', 'deadLetter', 'backoff', 'onFault'])
 const ON_ERROR = new Set(['abort', 'retry', 'ack'])
@@ -67,8 +68,9 @@ export function queueExpiry(options: QueuePutOptions | undefined): number {
 }
 
 /** The options of `get` with their defaults. @throws MemcacheValueError for what cannot be right. */
-export function checkGet(options: QueueGetOptions = {}): QueueGetOptions & { readonly blockFor: number } {
+export function checkGet(options: QueueGetOptions = NO_OPTIONS): QueueGetOptions & { readonly blockFor: number } {
   plain('get', options)
+  checkNames('get', options, GET)
   const { blockFor = 0, ...call } = options
   checkCall('get', call as CallOptions)
   whole('"blockFor"', blockFor, [0, LONGEST_WAIT])

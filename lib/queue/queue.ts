@@ -1,5 +1,6 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
+import { NO_OPTIONS } from '../call-options.ts'
 import type { Caller } from '../caller.ts'
 import type { CallOptions, Item, Request } from '../commands.ts'
 import { isStored, same } from '../results.ts'
@@ -86,7 +87,7 @@ export class Queue<T = Buffer> {
    * The jobs of the queue, reserved one by one, at least once each: a job that is not acknowledged goes back when its
    * connection ends. Leaving the loop gives back what is open. Wire: `get <queue>/t=<milliseconds>/open`.
    */
-  consume(options: ConsumeOptions = {}): Consumer<T> {
+  consume(options: ConsumeOptions = NO_OPTIONS): Consumer<T> {
     return new Consumer([this.#address], checkConsume(options))
   }
 
@@ -94,7 +95,7 @@ export class Queue<T = Buffer> {
    * Calls a handler for each job, several at a time, and acknowledges those whose handler succeeds. A handler may be called
    * twice for one job: after a fault, nobody knows whether it was acknowledged.
    */
-  process(handler: Handler<T>, options: ProcessOptions = {}): QueueWorker<T> {
+  process(handler: Handler<T>, options: ProcessOptions = NO_OPTIONS): QueueWorker<T> {
     const { consume, work, concurrency } = checkWork(handler, options, this.#address.keyOf)
     return new QueueWorker(new Consumer([this.#address], consume), handler, concurrency, work)
   }
