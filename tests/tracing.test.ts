@@ -311,6 +311,60 @@ t.test('keys only where they are asked for, values never', async (t) => {
   }
 })
 
+t.test('credentials never, whatever becomes of them', async (t) => {
+  const [username, password] = ['SENTINEL-USER', 'SENTINEL-PASSWORD/ü']
+  const hidden = /SENTINEL|U0VOVElORU|5345 ?4e54|53 45 4e 54/ // as it is, in base64, in hexadecimal
+  const shown = (what: unknown): string => inspect(what, { depth: 20, maxStringLength: null, maxArrayLength: null, showHidden: true, getters: true })
+  for (const [name, driver] of Object.entries(DRIVERS)) {
+    const protocol = driver === text || driver === meta ? 'ascii' : 'binary'
+    const servers: { readonly [what: string]: ServerOptions | undefined } = {
+      'right ones': { protocol, auth: { [username]: password } },
+      'wrong ones': { protocol, auth: { [username]: 'another' } },
+      'a server that does not ask': { protocol },
+      'a server of another protocol': { protocol: protocol === 'ascii' ? 'binary' : 'ascii', auth: { [username]: password } },
+      'no server': undefined,
+    }
+    for (const [what, serverOptions] of Object.entries(servers)) {
+      const server = serverOptions && (await startServer(serverOptions))
+      const port = server?.port ?? (await freePort())
+      const [commands, connects] = [listen<CommandContext>(t, 'ermc:command'), listen<ConnectContext>(t, 'ermc:connect')]
+      const said: unknown[] = [commands.events, connects.events]
+      const common = { driver, traceKeys: true, connectTimeout: 200 }
+      const clients = [new Client({ port, username, password, ...common }), new Client(`memcached://${username}:${encodeURIComponent(password)}@127.0.0.1:${port}`, common)]
+      for (const client of clients) {
+        client.on('disconnect', (cause) => said.push(cause))
+        const calls = await Promise.allSettled([client.connect(), client.set('k', 'v'), client.get('k'), client.getMulti(['k', 'l'])])
+        t.strictSame(calls.map(({ status }) => status), calls.map(() => (what === 'right ones' ? 'fulfilled' : 'rejected')), `${name}, ${what}`)
+        said.push(client, calls)
+      }
+      server?.dropConnections({ reset: true })
+      for (const client of clients) {
+        said.push(await Promise.allSettled([client.get('k'), client.connect({ reconnect: true }), client.close()]))
+        said.push(await Promise.allSettled([client.get('k')]))
+      }
+      t.notMatch(shown(said), hidden, `${name}, ${what}`)
+      const faults = said.flat(3).flatMap((each) => (each instanceof Error ? [each] : each !== null && typeof each === 'object' && 'reason' in each ? [each.reason] : 'error' in Object(each) ? [(each as CommandContext).error] : []))
+      t.ok(what === 'right ones' ? faults.length > 0 : faults.length > 10, `${faults.length} faults`)
+      for (const fault of faults) {
+        if (!(fault instanceof Error)) continue
+        if (hidden.test(`${fault.message}${fault.stack}${JSON.stringify(fault)}`)) t.fail(`${name}, ${what}`, { fault })
+        if (fault.cause !== undefined) faults.push(fault.cause)
+      }
+      await server?.close()
+    }
+    const at = `${username}:${encodeURIComponent(password)}@`
+    const wrong: readonly (() => Client)[] = [
+      ...[`memcached://${at}h:99999`, `memcached://${at}`, `memcached://${at}h/path`, `memcached://${at}h?q=1`, `http://${at}h`, `${at}h`, `memcached://${at}a b`, `unix://${at}`, `unix://${at}host/path`, `unix://${at}/\n`, `memcached://${username}:%FF${password}@h`].map((url) => () => new Client(url, { driver })),
+      () => new Client({ driver, username, password: `${password}\r\n` }), () => new Client({ driver, username: `${username}\0`, password }), () => new Client({ driver, password }), () => new Client({ driver, username: [username] as unknown as string, password }),
+      () => new Client({ driver, username, password: { password } as unknown as string }), () => new Client({ driver, username, password, tls: { cert: 'none' } }), () => new Client({ driver, username, password, timeout: -1 }), () => new Client({ driver, user: username, password } as ClientOptions),
+    ]
+    for (const make of wrong) {
+      const error = t.throws(make)
+      t.notMatch(shown(error), hidden, `${name}: ${String(make)}`)
+    }
+  }
+})
+
 /** What OpenTelemetry's own package for Node does: the active context, by AsyncLocalStorage. */
 class Contexts implements ContextManager {
   readonly #storage = new AsyncLocalStorage<Context>()
