@@ -114,13 +114,13 @@ export class Connection<Frame> {
     this.#alarm.clear()
     this.socket.destroy()
     this.#events.ended(reason, wasOpen)
-    this.#joiner.end()
+    if (!(reason instanceof MemcacheClosedError)) this.#joiner.end()
     for (const { reject } of this.#opening) reject(unopened(reason))
     const repeats = !(reason instanceof MemcacheClosedError)
     const again: Pending[] = []
     const lose = (queue: Iterable<Pending>, sent: boolean): void => {
       for (const pending of queue) {
-        if (repeats && !pending.settled && (this.#splitting && isRepeatable(pending) || !sent && this.#closing !== undefined)) again.push(pending)
+        if (repeats && !pending.settled && ((this.#splitting && isRepeatable(pending)) || (!sent && this.#closing !== undefined))) again.push(pending)
         else pending.reject(lost(this.#endpoint, pending.request, reason, { wasOpen, sent }))
       }
     }

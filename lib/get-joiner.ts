@@ -74,7 +74,7 @@ export class GetJoiner {
     this.#server = 'other'
   }
 
-  /** The connection has ended. A server that closes when it is asked for its version is not asked on the next connection. */
+  /** The connection has ended by itself. A server that closes when it is asked for its version is not asked on the next connection. */
   end(): void {
     if (this.#server === 'asked') this.#joining.allowed = false
   }
