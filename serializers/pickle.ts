@@ -27,5 +27,5 @@ export function pickleWith({ strings = 'text', ...rest }: PickleOptions): Serial
   if (strings !== 'text' && strings !== 'bytes') throw new MemcacheValueError(`"strings" is "text" or "bytes", not ${show(strings)}`)
   const [unknown] = Object.keys(rest)
   if (unknown !== undefined) throw new MemcacheValueError(`pickle has no option ${show(unknown)}`)
-  return { flag: flags.pickle, serialize: (value) => writePickle(value), deserialize: (bytes) => readPickle(bytes, strings) }
+  return { flag: flags.pickle, serialize: writePickle, deserialize: (bytes) => readPickle(bytes, strings) }
 }
