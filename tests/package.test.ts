@@ -62,8 +62,8 @@ t.test('what is in it', async (t) => {
   }
 })
 
-/** In bytes, and files. Whoever makes it larger than this says here why that is worth it; whoever makes it smaller, by how much. */
-const BUDGET = { packed: 960_000, unpacked: 3_900_000, files: 185 }
+/** In bytes, and files; three quarters are source maps, with the sources in them, once for each format. Whoever makes it larger than this says here why that is worth it; whoever makes it smaller, by how much. */
+const BUDGET = { packed: 1_100_000, unpacked: 4_400_000, files: 170 }
 
 t.test('how large it is', async (t) => {
   const names = run(work, 'tar', '-tzf', tarball).trim().split('\n')
