@@ -10,6 +10,7 @@ import { binary, Client, MemcacheSocketError, MemcacheTimeoutError, meta, noop, 
 import { startServer } from '../lib/testing/index.ts'
 import { Authority, withoutOpenssl } from './support/certificates.ts'
 import { failure, Opened, outcome, random, recovers, SLACK, unhandled } from './support/outcomes.ts'
+import { outsideTap } from './support/outside-tap.ts'
 import { root } from './support/pages.ts'
 import { startMemcached, withoutMemcached, type RealServer } from './support/servers.ts'
 
@@ -266,7 +267,7 @@ t.test('node:tls is loaded by those who use it, and by nobody else', async (t) =
     await client.get('k').catch(() => {})
     await client.close()
     process.stdout.write(String(process.moduleLoadList.includes('NativeModule _tls_wrap')))`
-  const run = (tls: string): string => execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program(tls)], { cwd: root, encoding: 'utf8' })
+  const run = (tls: string): string => execFileSync(...outsideTap(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program(tls)]), { cwd: root, encoding: 'utf8' })
   t.equal(run('tls: true'), 'true')
   t.equal(run(''), 'false')
 })
