@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -23,6 +22,7 @@ import { isNoisy, median, pairRatios, quantile, spreadOf } from '../benchmarks/s
 import { subjects } from '../benchmarks/subjects.ts'
 import { startServer } from '../lib/testing/index.ts'
 import { outsideTap } from './support/outside-tap.ts'
+import { ended, type Ended } from './support/program.ts'
 import { withoutMemcached } from './support/servers.ts'
 
 /** The benchmark measures rightly, and says what it has measured. How fast anything is, is no test's affair: that differs by machine. */
@@ -189,15 +189,9 @@ t.test('the command that a report names measures the same', async (t) => {
 })
 
 /** The benchmark as `npm run bench` runs it. */
-async function bench(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+async function bench(...args: string[]): Promise<Ended> {
   const script = fileURLToPath(new URL('../benchmarks/main.ts', import.meta.url))
-  const child = spawn(...outsideTap(process.execPath, ['--import', 'tsx', script, ...args]), { stdio: ['ignore', 'pipe', 'pipe'], timeout: 100_000 })
-  let out = ''
-  let err = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  return { code, out, err }
+  return ended(outsideTap(process.execPath, ['--import', 'tsx', script, ...args]), { timeout: 100_000 })
 }
 
 t.test('from end to end', async (t) => {

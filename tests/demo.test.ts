@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { Report, useColour } from '../docs/examples/demo/report.ts'
 import { MemcacheSocketError } from '../lib/index.ts'
 import { startServer } from '../lib/testing/index.ts'
 import { outsideTap } from './support/outside-tap.ts'
+import { ended, type Ended } from './support/program.ts'
 import { freePort, startMemcached, withoutMemcached, withoutTwemproxy } from './support/servers.ts'
 
 /** The demo as `npm run demo` runs it, in a process of its own that has to end by itself. */
@@ -12,22 +12,10 @@ function demo(...args: string[]): Promise<Ended> {
   return example('demo.ts', args)
 }
 
-interface Ended {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
 async function example(name: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = process.env): Promise<Ended> {
   const script = fileURLToPath(new URL(`../docs/examples/${name}`, import.meta.url))
   const command = outsideTap(process.execPath, ['--import', 'tsx', script, ...args])
-  const child = spawn(...command, { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 })
-  let out = ''
-  let err = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  return { code, out, err }
+  return ended(command, { env, timeout: 60_000 })
 }
 
 t.test('by itself it shows every capability, and every step is right', async (t) => {

@@ -1,21 +1,15 @@
-import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { outsideTap } from './support/outside-tap.ts'
+import { ended, type Ended } from './support/program.ts'
 import { withoutMemcached } from './support/servers.ts'
 
 /** `npm run soak`, for some seconds, as a user would run it. */
 
-async function soak(args: readonly string[], path = process.env['PATH']): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> {
+async function soak(args: readonly string[], path = process.env['PATH']): Promise<Ended> {
   const script = fileURLToPath(new URL('soak/soak.ts', import.meta.url))
   const command = outsideTap('env', [`PATH=${path}`, process.execPath, '--import', 'tsx', script, ...args])
-  const child = spawn(...command, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 100_000 })
-  let out = ''
-  let err = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  return { code, out, err }
+  return ended(command, { timeout: 100_000 })
 }
 
 t.test('some seconds of it', { skip: withoutMemcached }, async (t) => {
