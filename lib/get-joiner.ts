@@ -44,8 +44,8 @@ export class GetJoiner {
 
   /** Whether others may travel with this request. */
   takes(pending: Pending): pending is Pending<'get'> {
-    const { request, alone } = pending
-    return request.op === 'get' && request.touch === undefined && !alone && this.#server !== 'other' && this.#joining.allowed
+    const { request, alone, bytes } = pending
+    return request.op === 'get' && request.touch === undefined && typeof bytes === 'string' && !alone && this.#server !== 'other' && this.#joining.allowed
   }
 
   /** Whether this request may travel with these others, which left before it. */
