@@ -156,7 +156,8 @@ t.test('behind twemproxy', { skip: withoutTwemproxy || withoutMemcached, timeout
     const multi = await failure(client.getMulti(keys))
     t.type(multi, MemcacheServerError)
     t.match(multi, { command: 'getMulti', message: /timed out/, sent: true })
-    const write = await failure(client.set([...theirs][0]!, 'x'))
+    const [first] = theirs
+    const write = await failure(client.set(first!, valueOf(first!))) // its own value: the server may yet do it, long after the proxy gave up
     t.match(write, { code: 'ERR_MEMCACHE_SERVER', message: /timed out/ })
     backends[0].resume()
     await recovers(() => fill(client))
