@@ -1,5 +1,5 @@
 import { commandName, type Request } from '../lib/commands.ts'
-import { more, type Exchange, type Fold } from '../lib/driver.ts'
+import { more, type Exchange } from '../lib/driver.ts'
 import { checkSection, statistic, unexpected } from './line.ts'
 import { Statistics } from './statistics.ts'
 
@@ -14,7 +14,7 @@ const FLUSHED = { OK: true, 'Flushed all queues.': true } // queue servers
 /** `flush_all [delay]` */
 export const flush: Exchange<'flush', unknown> = {
   encode: ({ delay }) => (delay === 0 ? 'flush_all\r\n' : `flush_all ${delay}\r\n`),
-  decode: (request) => foldWord(request, FLUSHED),
+  reply: (frame, request) => wordOf(frame, request, FLUSHED),
 }
 
 /** `stats [section]` */
@@ -39,7 +39,7 @@ export const stats: Exchange<'stats', unknown> = {
 /** `version` */
 export const version: Exchange<'version', unknown> = {
   encode: () => 'version\r\n',
-  decode: (request) => (frame) => {
+  reply(frame, request) {
     const said = typeof frame === 'string' ? /^VERSION (.*)$/.exec(frame)?.[1] : undefined
     if (said === undefined) throw unexpectedFrame(frame, request)
     return said
@@ -49,15 +49,13 @@ export const version: Exchange<'version', unknown> = {
 /** `verbosity <level>` */
 export const verbosity: Exchange<'verbosity', unknown> = {
   encode: ({ level }) => `verbosity ${level}\r\n`,
-  decode: (request) => foldWord(request, OK),
+  reply: (frame, request) => wordOf(frame, request, OK),
 }
 
-/** A reply of one line that is one of these words. */
-export function foldWord<R>(request: Request, words: { readonly [word: string]: R }): Fold<R, unknown> {
-  return (frame) => {
-    if (typeof frame !== 'string' || !Object.hasOwn(words, frame)) throw unexpectedFrame(frame, request)
-    return words[frame] as R
-  }
+/** What a reply of one line says that is one of these words. */
+export function wordOf<R>(frame: unknown, request: Request, words: { readonly [word: string]: R }): R {
+  if (typeof frame !== 'string' || !Object.hasOwn(words, frame)) throw unexpectedFrame(frame, request)
+  return words[frame] as R
 }
 
 /** The error for a frame that cannot be in the reply to this request. */

@@ -1,11 +1,12 @@
 /// <reference types="node" preserve="true" />
 import type { Buffer } from 'node:buffer'
-import type { ByteReader } from '../lib/byte-reader.ts'
+import type { ByteReader, Chunk } from '../lib/byte-reader.ts'
 import { commandName, type Content, type Item, type Key, type Request, type StoreStatus } from '../lib/commands.ts'
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
 import { MemcacheProtocolError, type MemcacheDriverError, type MemcacheError } from '../lib/errors.ts'
 import { ReceivedItem } from '../lib/received-item.ts'
 import { wire } from '../lib/wire.ts'
+import { AskedKeys } from './asked-keys.ts'
 import { checkSection, refusal, unaskedLine } from './line.ts'
 import {
   addStatistic,
@@ -32,14 +33,13 @@ const REQUEST = 0x80
 const { GET, DELETE, INCREMENT, DECREMENT, FLUSH, NOOP, VERSION, GETKQ, STAT, TOUCH, GAT } = OPCODE
 const { OK, KEY_ENOENT } = STATUS
 
-/**
- * A response: 24 bytes of header, extras, key, value, in memory that is to be read in the same turn, unless the packet is of one key
- * among many.
- */
+/** A response: 24 bytes of header, extras, key, value. */
 class Packet {
   readonly opcode: number
   readonly status: number
   readonly opaque: number
+  readonly chunk: Chunk
+  /** Until the next turn. */
   readonly bytes: Buffer
   readonly start: number
   /** Where its key begins, behind the extras. */
@@ -47,10 +47,12 @@ class Packet {
   readonly valueStart: number
   readonly end: number
 
-  constructor(bytes: Buffer, start: number, end: number) {
+  constructor(chunk: Chunk, start: number, end: number) {
+    const { bytes } = chunk
     this.opcode = bytes[start + 1] as number
     this.status = bytes.readUInt16BE(start + 6)
     this.opaque = bytes.readUInt32BE(start + 12)
+    this.chunk = chunk
     this.bytes = bytes
     this.start = start
     this.keyStart = start + HEADER + (bytes[start + 4] as number)
@@ -70,11 +72,11 @@ function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
   if (!isPacket(reader)) return readLine(reader)
   const size = packetSize(reader, maxLength)
   if (size === undefined) return undefined
-  const { bytes, start, end } = reader
+  const { start, end } = reader
   if (start + size > end) return reader.need(size)
-  const memory = bytes[start + 1] === GETKQ ? reader.lasting : bytes // of one key among many: others come before it is taken
+  const packet = new Packet(reader.lend(), start, start + size)
   reader.advance(start + size)
-  return new Packet(memory, start, start + size)
+  return packet
 }
 
 /** A request of this opcode. Extras are latin1, as all of a packet is that is text. */
@@ -122,14 +124,12 @@ function malformed(request: Request): MemcacheProtocolError {
   return new MemcacheProtocolError(`the reply to "${commandName(request)}" has not the lengths that it should have`, { sent: true })
 }
 
-/** A reply of one packet, which is told by its status; what is not in the table is an error. */
-function foldStatus<R>(request: Request, opcode: number, opaque: number, replies: { readonly [status: number]: R }): Fold<R, Frame> {
-  return (frame) => {
-    const reply = checked(frame, opcode, opaque, request)
-    const result = replies[reply.status]
-    if (result === undefined) throw refusalOf(reply)
-    return result
-  }
+/** What the status of a reply of one packet says; one that is not in the table is an error. */
+function statusOf<R>(frame: Frame, request: Request, opcode: number, opaque: number, replies: { readonly [status: number]: R }): R {
+  const reply = checked(frame, opcode, opaque, request)
+  const result = replies[reply.status]
+  if (result === undefined) throw refusalOf(reply)
+  return result
 }
 
 function casOf({ bytes, start }: Packet): bigint {
@@ -137,10 +137,10 @@ function casOf({ bytes, start }: Packet): bigint {
 }
 
 function itemOf(packet: Packet, request: Request<'get' | 'getMulti'>): Item {
-  const { bytes, start, keyStart, valueStart, end } = packet
+  const { chunk, bytes, start, keyStart, valueStart, end } = packet
   if (keyStart !== start + HEADER + 4) throw malformed(request) // 4 bytes of flags
   const flags = bytes.readUInt32BE(start + HEADER)
-  return new ReceivedItem(bytes, valueStart, end, flags, request.cas ? casOf(packet) : undefined)
+  return new ReceivedItem(chunk, valueStart, end, flags, request.cas ? casOf(packet) : undefined)
 }
 
 function getOpcode({ touch }: Request<'get'>): number {
@@ -153,13 +153,11 @@ function encodeGet(request: Request<'get'>, opaque: number): Bytes {
   return packet(getOpcode(request), opaque, key, touch === undefined ? '' : uint32(exptime(touch)))
 }
 
-function foldGet(request: Request<'get'>, opaque: number): Fold<Item | undefined, Frame> {
-  return (frame) => {
-    const reply = checked(frame, getOpcode(request), opaque, request)
-    if (reply.status === KEY_ENOENT) return undefined
-    if (reply.status !== OK) throw refusalOf(reply)
-    return itemOf(reply, request)
-  }
+function hitOf(frame: Frame, request: Request<'get'>, opaque: number): Item | undefined {
+  const reply = checked(frame, getOpcode(request), opaque, request)
+  if (reply.status === KEY_ENOENT) return undefined
+  if (reply.status !== OK) throw refusalOf(reply)
+  return itemOf(reply, request)
 }
 
 /** GETKQ for each key, whose misses are not answered, and NOOP, which always is. */
@@ -170,7 +168,7 @@ function encodeGetMulti({ keys }: Request<'getMulti'>, opaque: number): Bytes {
 function foldGetMulti(request: Request<'getMulti'>, opaque: number): Fold<readonly (Item | undefined)[], Frame> {
   const { keys } = request
   const items = new Array<Item | undefined>(keys.length).fill(undefined)
-  let next = 0
+  const asked = new AskedKeys(keys)
   let failure: MemcacheDriverError | undefined
   return (frame) => {
     const ends = typeof frame !== 'string' && frame.opcode === NOOP
@@ -187,11 +185,11 @@ function foldGetMulti(request: Request<'getMulti'>, opaque: number): Fold<readon
       if (failure !== undefined) throw failure
       return items
     }
-    const key = keyOf(reply)
-    const place = keys.indexOf(key, next) // replies come in the order of the requests
-    if (place === -1) throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${JSON.stringify(key)}, whose turn it is not`)
+    const place = asked.next(reply.bytes, reply.keyStart, reply.valueStart)
+    if (place === undefined) {
+      throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${JSON.stringify(keyOf(reply))}, whose turn it is not`)
+    }
     items[place] = itemOf(reply, request)
-    next = place + 1
     return more
   }
 }
@@ -209,31 +207,25 @@ function encodeStore({ mode, key, item: { value, flags, cas = 0n }, expires }: R
   return cas === 0n ? packet(GET, opaque, key) : packet(opcode, opaque, key, extras, value, cas)
 }
 
-function foldStore(request: Request<'store'>, opaque: number): Fold<StoreStatus, Frame> {
+function storeStatusOf(frame: Frame, request: Request<'store'>, opaque: number): StoreStatus {
   const { mode, item } = request
   const { opcode, replies } = STORE[mode]
-  if (mode !== 'cas') return foldStatus(request, opcode, opaque, replies)
-  if ((item.cas ?? 0n) === 0n) return foldStatus(request, GET, opaque, NO_MATCH)
-  const fold = foldStatus(request, opcode, opaque, replies)
-  return (frame) => {
-    const status = fold(frame)
-    if (status === 'stored' && casOf(frame as Packet) === 0n) throw uncheckedCas()
-    return status
-  }
+  if (mode === 'cas' && (item.cas ?? 0n) === 0n) return statusOf(frame, request, GET, opaque, NO_MATCH)
+  const status = statusOf(frame, request, opcode, opaque, replies)
+  if (mode === 'cas' && status === 'stored' && casOf(frame as Packet) === 0n) throw uncheckedCas()
+  return status
 }
 
 function countOpcode({ down }: Request<'count'>): number {
   return down ? DECREMENT : INCREMENT
 }
 
-function foldCount(request: Request<'count'>, opaque: number): Fold<bigint | undefined, Frame> {
-  return (frame) => {
-    const reply = checked(frame, countOpcode(request), opaque, request)
-    if (reply.status === KEY_ENOENT) return undefined
-    if (reply.status !== OK) throw refusalOf(reply)
-    if (reply.end - reply.valueStart !== 8) throw malformed(request)
-    return reply.bytes.readBigUInt64BE(reply.valueStart)
-  }
+function countOf(frame: Frame, request: Request<'count'>, opaque: number): bigint | undefined {
+  const reply = checked(frame, countOpcode(request), opaque, request)
+  if (reply.status === KEY_ENOENT) return undefined
+  if (reply.status !== OK) throw refusalOf(reply)
+  if (reply.end - reply.valueStart !== 8) throw malformed(request)
+  return reply.bytes.readBigUInt64BE(reply.valueStart)
 }
 
 function encodeStats({ section }: Request<'stats'>, opaque: number): Bytes {
@@ -262,29 +254,29 @@ export const binaryProtocol: Protocol<Frame> = {
   authenticate: authenticateBySasl,
   frame: readFrame,
   commands: {
-    get: { encode: encodeGet, decode: foldGet },
+    get: { encode: encodeGet, reply: hitOf },
     getMulti: { encode: encodeGetMulti, decode: foldGetMulti },
-    store: { encode: encodeStore, decode: foldStore },
+    store: { encode: encodeStore, reply: storeStatusOf },
     delete: {
       encode: ({ key }, opaque) => packet(DELETE, opaque, key),
-      decode: (request, opaque) => foldStatus(request, DELETE, opaque, { [OK]: true, [KEY_ENOENT]: false }),
+      reply: (frame, request, opaque) => statusOf(frame, request, DELETE, opaque, { [OK]: true, [KEY_ENOENT]: false }),
     },
     touch: {
       encode: ({ key, expires }, opaque) => packet(TOUCH, opaque, key, uint32(exptime(expires))),
-      decode: (request, opaque) => foldStatus(request, TOUCH, opaque, { [OK]: true, [KEY_ENOENT]: false }),
+      reply: (frame, request, opaque) => statusOf(frame, request, TOUCH, opaque, { [OK]: true, [KEY_ENOENT]: false }),
     },
     count: {
       encode: (request, opaque) => packet(countOpcode(request), opaque, request.key, uint64(request.delta) + uint64(0n) + uint32(DO_NOT_CREATE)),
-      decode: foldCount,
+      reply: countOf,
     },
     flush: {
       encode: ({ delay }, opaque) => packet(FLUSH, opaque, '', delay === 0 ? '' : uint32(exptime(delay))),
-      decode: (request, opaque) => foldStatus(request, FLUSH, opaque, { [OK]: true }),
+      reply: (frame, request, opaque) => statusOf(frame, request, FLUSH, opaque, { [OK]: true }),
     },
     stats: { encode: encodeStats, decode: foldStats },
     version: {
       encode: (_, opaque) => packet(VERSION, opaque),
-      decode: (request, opaque) => (frame) => {
+      reply(frame, request, opaque) {
         const reply = checked(frame, VERSION, opaque, request)
         if (reply.status !== OK) throw refusalOf(reply)
         return reply.value.toString('latin1')

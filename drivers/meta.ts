@@ -4,20 +4,40 @@ import type { ByteReader } from '../lib/byte-reader.ts'
 import { commandName, type Content, type Item, type Key, type MetaItem, type Op, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
 import { MemcacheProtocolError, MemcacheServerError, type MemcacheDriverError } from '../lib/errors.ts'
+import { isBinary } from '../lib/key.ts'
 import { plain, ReceivedItem } from '../lib/received-item.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, stats, unexpectedFrame, verbosity, version } from './administration.ts'
 import { authenticateInText } from './ascii-authentication.ts'
 import { checkLine, CR, CRLF, dataEnd, decimal, decimal64, LF, lineEnd, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
+import { opaqueToken } from './opaque-token.ts'
 
 /** The longest key in bytes of which the base64 form has no more than the 250 characters that memcached takes. */
 const LONGEST_BINARY_KEY = 186
-/** A key with one of these is sent in base64. */
-const BINARY = /[\x00-\x20\x7f]/
 
 /** What a reply begins with: a value, done, a miss, not found, not stored, exists, and the reply to `mn`. */
 type Status = 'VA' | 'HD' | 'EN' | 'NF' | 'NS' | 'EX' | 'MN'
-const STATUSES = new Map((['VA', 'HD', 'EN', 'NF', 'NS', 'EX', 'MN'] as const).map((status) => [twoBytes(status.charCodeAt(0), status.charCodeAt(1)), status]))
+
+/** The status that these two bytes are. */
+function statusAt(bytes: Buffer, start: number): Status | undefined {
+  switch (((bytes[start] as number) << 8) | (bytes[start + 1] as number)) {
+    case 0x5641:
+      return 'VA'
+    case 0x4844:
+      return 'HD'
+    case 0x454e:
+      return 'EN'
+    case 0x4e46:
+      return 'NF'
+    case 0x4e53:
+      return 'NS'
+    case 0x4558:
+      return 'EX'
+    case 0x4d4e:
+      return 'MN'
+  }
+  return undefined
+}
 
 /** `<status> [<length>] <flag>*\r\n[<data>\r\n]`. A number that the reply does not have is -1. */
 interface MetaFrame {
@@ -26,29 +46,31 @@ interface MetaFrame {
   /** `O<opaque>[.<place>]`: the request that it answers, and the key's place among many. */
   opaque: number
   place: number
-  /** `f`, `c`, `s`: the item's flags, cas id and size. */
+  /** `f`, `c`: the item's flags and cas id. */
   flags: number
   cas: bigint | undefined
+  /** `W`, `Z`: somebody is making this value; with no bytes it is only the promise of one. */
+  awaited: boolean
+  /** Whether one of the flags has not the form that it should have. */
+  malformed: boolean
+  about: About | undefined
+}
+
+/** What is said of an item that only `metaGet` asks for. */
+interface About {
+  /** `s`: bytes. */
   size: number
   /** `t`, `l`, `h`: seconds left, `undefined` if it does not expire; seconds since the last access; whether it was read before. */
   ttl: number | undefined
   lastAccess: number
   hitBefore: number
-  /** `W`, `Z`: somebody is making this value; with no bytes it is only the promise of one. */
-  awaited: boolean
-  /** Whether one of the flags has not the form that it should have. */
-  malformed: boolean
 }
 /** A meta reply, or any other line without its CRLF. */
 type Frame = MetaFrame | string
 
-function twoBytes(first: number, second: number): number {
-  return first * 256 + second
-}
-
 function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
   const { bytes, start, end } = reader
-  const status = end - start < 4 ? undefined : STATUSES.get(twoBytes(bytes[start] as number, bytes[start + 1] as number)) // no reply is shorter
+  const status = end - start < 4 ? undefined : statusAt(bytes, start) // no reply is shorter
   const next = bytes[start + 2]
   if (status !== undefined && (next === SPACE || next === CR)) return readReply(reader, status, maxLength)
   const newline = lineEnd(reader)
@@ -59,10 +81,7 @@ function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
 
 function readReply(reader: ByteReader, status: Status, maxLength: number): MetaFrame | undefined {
   const { bytes, start, end } = reader
-  const frame: MetaFrame = {
-    status, item: undefined, opaque: -1, place: -1, flags: -1, cas: undefined, size: -1,
-    ttl: undefined, lastAccess: -1, hitBefore: -1, awaited: false, malformed: false,
-  }
+  const frame: MetaFrame = { status, item: undefined, opaque: -1, place: -1, flags: -1, cas: undefined, awaited: false, malformed: false, about: undefined }
   let at = start + status.length
   let length = 0
   if (status === 'VA') {
@@ -87,7 +106,7 @@ function readReply(reader: ByteReader, status: Status, maxLength: number): MetaF
   const from = at + CRLF.length
   const to = dataEnd(reader, from, length, maxLength)
   if (to === undefined) return undefined
-  frame.item = new ReceivedItem(frame.place < 0 ? bytes : reader.lasting, from, to, frame.flags, frame.cas) // of one key among many: others come before it is taken
+  frame.item = new ReceivedItem(reader.lend(), from, to, frame.flags, frame.cas)
   reader.advance(to + CRLF.length)
   return frame
 }
@@ -112,21 +131,25 @@ function readFlag(frame: MetaFrame, bytes: Buffer, from: number, to: number): vo
       if (frame.cas === undefined) frame.malformed = true
       return
     case 0x73: // s
-      frame.size = number(frame, bytes, from, to)
+      aboutIn(frame).size = number(frame, bytes, from, to)
       return
     case 0x74: // t
-      if (bytes.toString('latin1', from + 1, to) !== '-1') frame.ttl = number(frame, bytes, from, to)
+      if (bytes.toString('latin1', from + 1, to) !== '-1') aboutIn(frame).ttl = number(frame, bytes, from, to)
       return
     case 0x6c: // l
-      frame.lastAccess = number(frame, bytes, from, to)
+      aboutIn(frame).lastAccess = number(frame, bytes, from, to)
       return
     case 0x68: // h
-      frame.hitBefore = number(frame, bytes, from, to)
+      aboutIn(frame).hitBefore = number(frame, bytes, from, to)
       return
     case 0x57: // W
     case 0x5a: // Z
       frame.awaited = true
   }
+}
+
+function aboutIn(frame: MetaFrame): About {
+  return (frame.about ??= { size: -1, ttl: undefined, lastAccess: -1, hitBefore: -1 })
 }
 
 /** The number behind a flag's letter. */
@@ -157,12 +180,13 @@ function unlikely<O extends Op>({ status }: MetaFrame, request: Request<O>): Mem
 
 /** What every command begins with: the key, a length where there is data, the opaque; `b`: the key is in base64. */
 function subject(key: Key, opaque: number, length = ''): string {
-  return BINARY.test(key) ? `${Buffer.from(key, 'latin1').toString('base64')}${length} b O${opaque}` : `${key}${length} O${opaque}`
+  return isBinary(key) ? `${Buffer.from(key, 'latin1').toString('base64')}${length} b${opaqueToken(opaque)}` : `${key}${length}${opaqueToken(opaque)}`
 }
 
 /** `mg <key> O<opaque> v f [c] [T<ttl>]`; `v`: the value, `f`: its flags, `c`: its cas id. */
 function encodeGet({ key, cas, touch }: Request<'get'>, opaque: number): Bytes {
-  return `mg ${subject(key, opaque)} v f${cas ? ' c' : ''}${touch === undefined ? '' : ` T${touch}`}\r\n`
+  if (touch !== undefined) return `mg ${subject(key, opaque)} v f${cas ? ' c' : ''} T${touch}\r\n`
+  return `mg ${subject(key, opaque)}${cas ? ' v f c\r\n' : ' v f\r\n'}`
 }
 
 /** `mg <key> O<opaque>.<place> v f q`, once for each key, and `mn`. `q`: a miss is not answered; `mn` always is. */
@@ -201,15 +225,13 @@ function isOfOneKey(refused: MemcacheDriverError): boolean {
   return refused instanceof MemcacheServerError && refused.message.startsWith('SERVER_ERROR')
 }
 
-function foldMetaGet(request: Request<'metaGet'>, opaque: number): Fold<MetaItem | undefined, Frame> {
-  return (frame) => {
-    const reply = checked(frame, opaque, request)
-    const { ttl, lastAccess, hitBefore, size } = reply
-    const item = itemOf(reply, request)
-    if (item === undefined) return undefined
-    if (lastAccess < 0 || hitBefore < 0 || size < 0) throw unlikely(reply, request)
-    return { ...plain(item), ttl, lastAccess, hitBefore: hitBefore === 1, size }
-  }
+function metaItemOf(frame: Frame, request: Request<'metaGet'>, opaque: number): MetaItem | undefined {
+  const reply = checked(frame, opaque, request)
+  const item = itemOf(reply, request)
+  if (item === undefined) return undefined
+  const { ttl, lastAccess, hitBefore, size } = aboutIn(reply)
+  if (lastAccess < 0 || hitBefore < 0 || size < 0) throw unlikely(reply, request)
+  return { ...plain(item), ttl, lastAccess, hitBefore: hitBefore === 1, size }
 }
 
 const MODES: { readonly [mode in StoreMode]: string } = { set: '', cas: '', add: ' ME', replace: ' MR', append: ' MA', prepend: ' MP' }
@@ -218,30 +240,28 @@ const CHANGED = { ...CONDITIONAL, EX: 'exists', NF: 'not-found' } as const
 
 /** `ms <key> <length> O<opaque> [F<flags>] [T<ttl>] [M<mode>] [C<cas>]\r\n<data>\r\n` */
 function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store', Content>, opaque: number): Bytes {
+  const start = `ms ${subject(key, opaque, ` ${value.length}`)}`
+  if (mode === 'set' && flags === 0 && expires === 0) return withValue(`${start}\r\n`, value, CRLF) // nearly always
   const fresh = mode !== 'append' && mode !== 'prepend'
   const options = `${fresh && flags !== 0 ? ` F${flags}` : ''}${fresh && expires !== 0 ? ` T${expires}` : ''}${MODES[mode]}`
-  return withValue(`ms ${subject(key, opaque, ` ${value.length}`)}${options}${mode === 'cas' ? ` C${cas}` : ''}\r\n`, value, CRLF)
+  return withValue(`${start}${options}${mode === 'cas' ? ` C${cas}` : ''}\r\n`, value, CRLF)
 }
 
-/** A reply that is one of these. */
-function foldStatus<R>(request: Request, opaque: number, replies: { readonly [status in Status]?: R }): Fold<R, Frame> {
-  return (frame) => {
-    const reply = checked(frame, opaque, request)
-    const result = replies[reply.status]
-    if (result === undefined) throw unlikely(reply, request)
-    return result
-  }
+/** What a reply says that is one of these. */
+function statusOf<R>(frame: Frame, request: Request, opaque: number, replies: { readonly [status in Status]?: R }): R {
+  const reply = checked(frame, opaque, request)
+  const result = replies[reply.status]
+  if (result === undefined) throw unlikely(reply, request)
+  return result
 }
 
 /** `ma <key> O<opaque> v D<delta> [MD]`: counts up, or down, and gives the count as the value. */
-function foldCount(request: Request<'count'>, opaque: number): Fold<bigint | undefined, Frame> {
-  return (frame) => {
-    const reply = checked(frame, opaque, request)
-    if (reply.status === 'NF') return undefined
-    const count = decimal64(reply.item?.text ?? '')
-    if (count === undefined) throw unlikely(reply, request)
-    return count
-  }
+function countOf(frame: Frame, request: Request<'count'>, opaque: number): bigint | undefined {
+  const reply = checked(frame, opaque, request)
+  if (reply.status === 'NF') return undefined
+  const count = decimal64(reply.item?.text ?? '')
+  if (count === undefined) throw unlikely(reply, request)
+  return count
 }
 
 /**
@@ -255,19 +275,19 @@ export const metaProtocol: Protocol<Frame> = {
   authenticate: authenticateInText,
   frame: readFrame,
   commands: {
-    get: { encode: encodeGet, decode: (request, opaque) => (frame) => itemOf(checked(frame, opaque, request), request) },
+    get: { encode: encodeGet, reply: (frame, request, opaque) => itemOf(checked(frame, opaque, request), request) },
     getMulti: { encode: encodeGetMulti, decode: foldGetMulti },
-    metaGet: { encode: ({ key }, opaque) => `mg ${subject(key, opaque)} v f c t l h s\r\n`, decode: foldMetaGet },
-    store: { encode: encodeStore, decode: (request, opaque) => foldStatus<StoreStatus>(request, opaque, request.mode === 'cas' ? CHANGED : CONDITIONAL) },
+    metaGet: { encode: ({ key }, opaque) => `mg ${subject(key, opaque)} v f c t l h s\r\n`, reply: metaItemOf },
+    store: { encode: encodeStore, reply: (frame, request, opaque) => statusOf<StoreStatus>(frame, request, opaque, request.mode === 'cas' ? CHANGED : CONDITIONAL) },
     delete: {
       encode: ({ key }, opaque) => `md ${subject(key, opaque)}\r\n`,
-      decode: (request, opaque) => foldStatus(request, opaque, { HD: true, NF: false }),
+      reply: (frame, request, opaque) => statusOf(frame, request, opaque, { HD: true, NF: false }),
     },
     touch: {
       encode: ({ key, expires }, opaque) => `mg ${subject(key, opaque)} T${expires}\r\n`,
-      decode: (request, opaque) => foldStatus(request, opaque, { HD: true, EN: false }),
+      reply: (frame, request, opaque) => statusOf(frame, request, opaque, { HD: true, EN: false }),
     },
-    count: { encode: ({ key, delta, down }, opaque) => `ma ${subject(key, opaque)} v D${delta}${down ? ' MD' : ''}\r\n`, decode: foldCount },
+    count: { encode: ({ key, delta, down }, opaque) => `ma ${subject(key, opaque)} v D${delta}${down ? ' MD' : ''}\r\n`, reply: countOf },
     flush,
     stats,
     version,

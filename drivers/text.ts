@@ -1,13 +1,14 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
-import { commandName, type Content, type Item, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
+import { commandName, type Content, type Item, type Key, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
 import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
 import { MemcacheProtocolError, type MemcacheDriverError } from '../lib/errors.ts'
-import { plain, ReceivedItem } from '../lib/received-item.ts'
+import { ReceivedItem } from '../lib/received-item.ts'
 import { wire } from '../lib/wire.ts'
-import { flush, foldWord, stats, unexpectedFrame, verbosity, version } from './administration.ts'
+import { flush, stats, unexpectedFrame, verbosity, version, wordOf } from './administration.ts'
 import { authenticateInText } from './ascii-authentication.ts'
+import { AskedKeys } from './asked-keys.ts'
 import { CR, CRLF, dataEnd, decimal, decimal64, LF, lineEnd, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine, usableAfter } from './line.ts'
 
 /** memcached reads a longer command line only if it comes in one piece. */
@@ -17,40 +18,68 @@ const LONGEST_LINE = 2048
  * A frame is a `VALUE` line with its data, or any other line, without its CRLF, as a string. The name of a value's key
  * stays in the reader's bytes, to be read in the same turn: a reply to a `get` of one key is not told by it.
  */
-class ValueFrame extends ReceivedItem {
-  /** The reply ends behind it: its END has been read. Only then nothing else is read before the value is taken. */
+interface ValueFrame {
+  readonly item: ReceivedItem
+  /** The reply ends behind it: its END has been read. */
   readonly last: boolean
   readonly bytes: Buffer
   readonly keyStart: number
   readonly keyEnd: number
-
-  constructor(memory: Buffer, from: number, to: number, flags: number, cas: bigint | undefined, last: boolean, bytes: Buffer, keyStart: number, keyEnd: number) {
-    super(memory, from, to, flags, cas)
-    this.last = last
-    this.bytes = bytes
-    this.keyStart = keyStart
-    this.keyEnd = keyEnd
-  }
 }
 type Frame = ValueFrame | string
 
-/** The lines that are recognised in place: no string is made of them. */
-const FREQUENT = ['END', 'STORED', 'NOT_STORED', 'DELETED', 'NOT_FOUND', 'TOUCHED'].map((word) => ({ word, line: word + CRLF }))
-const VALUE = 'VALUE '
-const END = 'END\r\n'
+/** A line that is recognised in place: no string is made of it. */
+interface Word {
+  readonly word: string
+  /** Its bytes, CRLF included: to be compared with others, those of a string are slower to come by. */
+  readonly line: Uint8Array
+}
+
+function word(word: string): Word {
+  return { word, line: codes(word + CRLF) }
+}
+
+function codes(text: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(text, 'latin1'))
+}
+
+const END = word('END')
+const STORED = word('STORED')
+const NOT_STORED = word('NOT_STORED')
+const NOT_FOUND = word('NOT_FOUND')
+const DELETED = word('DELETED')
+const TOUCHED = word('TOUCHED')
+const VALUE = codes('VALUE ')
 
 function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
-  const { bytes, start } = reader
-  if (startsWith(bytes, start, VALUE) && start + VALUE.length < reader.end) return readValue(reader, maxLength)
-  for (const { word, line } of FREQUENT) {
-    if (start + line.length > reader.end || !startsWith(bytes, start, line)) continue
-    reader.advance(start + line.length)
-    return word
+  const { bytes, start, end } = reader
+  if (startsWith(bytes, start, VALUE) && start + VALUE.length < end) return readValue(reader, maxLength)
+  const frequent = frequentAt(bytes, start)
+  if (frequent !== undefined && start + frequent.line.length <= end && startsWith(bytes, start, frequent.line)) {
+    reader.advance(start + frequent.line.length)
+    return frequent.word
   }
-  const end = lineEnd(reader)
-  if (end === undefined) return undefined
-  reader.advance(end + CRLF.length)
-  return bytes.toString('latin1', start, end)
+  const line = lineEnd(reader)
+  if (line === undefined) return undefined
+  reader.advance(line + CRLF.length)
+  return bytes.toString('latin1', start, line)
+}
+
+/** The one line that these bytes can be, if they are one of the frequent ones. */
+function frequentAt(bytes: Buffer, start: number): Word | undefined {
+  switch (bytes[start]) {
+    case 0x53: // S
+      return STORED
+    case 0x45: // E
+      return END
+    case 0x4e: // N
+      return bytes[start + 4] === 0x53 ? NOT_STORED : NOT_FOUND
+    case 0x44: // D
+      return DELETED
+    case 0x54: // T
+      return TOUCHED
+  }
+  return undefined
 }
 
 /** `VALUE <key> <flags> <length>[ <cas>]\r\n<data>\r\n`. Queue servers give no cas id even where it was asked for. */
@@ -74,20 +103,28 @@ function readValue(reader: ByteReader, maxLength: number): ValueFrame | undefine
   const to = dataEnd(reader, from, length, maxLength)
   if (to === undefined) return undefined
   const next = to + CRLF.length
-  const last = next + END.length <= end && startsWith(bytes, next, END)
-  const frame = new ValueFrame(last ? bytes : reader.lasting, from, to, flags, cas, last, bytes, keyStart, keyEnd)
-  reader.advance(last ? next + END.length : next)
-  return frame
+  const last = next + END.line.length <= end && startsWith(bytes, next, END.line)
+  const item = new ReceivedItem(reader.lend(), from, to, flags, cas)
+  reader.advance(last ? next + END.line.length : next)
+  return { item, last, bytes, keyStart, keyEnd }
 }
 
-function startsWith(bytes: Buffer, start: number, text: string): boolean {
-  for (let i = 0; i < text.length; i += 1) if (bytes[start + i] !== text.charCodeAt(i)) return false
+function startsWith(bytes: Buffer, start: number, expected: Uint8Array): boolean {
+  for (let i = 0; i < expected.length; i += 1) if (bytes[start + i] !== expected[i]) return false
+  return true
+}
+
+/** Whether these bytes are a key's beginning, or all of it. */
+function beginsKey(bytes: Buffer, from: number, to: number, key: Key): boolean {
+  if (to - from > key.length) return false
+  for (let i = from; i < to; i += 1) if (bytes[i] !== key.charCodeAt(i - from)) return false
   return true
 }
 
 /** `get <key>`, `gets <key>`, `gat <ttl> <key>`, `gats <ttl> <key>` */
 function encodeGet({ key, cas, touch }: Request<'get'>): Bytes {
-  return touch === undefined ? `${verb({ cas })} ${key}\r\n` : `${cas ? 'gats' : 'gat'} ${touch} ${key}\r\n`
+  if (touch !== undefined) return `${cas ? 'gats' : 'gat'} ${touch} ${key}\r\n`
+  return cas ? `gets ${key}\r\n` : `get ${key}\r\n`
 }
 
 /** `get <queue>/t=<milliseconds>/…`: a queue server waits so long for an item to come. */
@@ -97,8 +134,10 @@ function blocksFor({ key }: Request<'get'>): number {
 
 /** `get <key> <key> …`, in several lines where one would be too long. */
 function encodeGetMulti(request: Request<'getMulti'>): Bytes {
+  const counts = keysPerLine(request.keys, verb(request))
+  if (counts.length === 1) return `${verb(request)} ${request.keys.join(' ')}\r\n`
   let first = 0
-  const lines = keysPerLine(request.keys, verb(request)).map((count) => {
+  const lines = counts.map((count) => {
     const keys = request.keys.slice(first, (first += count))
     return `${verb(request)} ${keys.join(' ')}\r\n`
   })
@@ -122,9 +161,9 @@ function keysPerLine(keys: readonly string[], verb: string): number[] {
 
 /** `<mode> <key> <flags> <exptime> <length>[ <cas>]\r\n<data>\r\n` */
 function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store', Content>): Bytes {
-  const meta = flags === 0 && expires === 0 ? '0 0' : `${flags} ${expires}` // nearly always: to make text of numbers takes time
-  const id = mode === 'cas' ? ` ${cas}` : ''
-  return withValue(`${mode} ${key} ${meta} ${value.length}${id}\r\n`, value, CRLF)
+  const length = mode === 'cas' ? `${value.length} ${cas}` : value.length
+  if (flags === 0 && expires === 0) return withValue(`${mode} ${key} 0 0 ${length}\r\n`, value, CRLF) // nearly always: to make text of numbers takes time
+  return withValue(`${mode} ${key} ${flags} ${expires} ${length}\r\n`, value, CRLF)
 }
 
 /**
@@ -137,19 +176,13 @@ function foldGet(request: Request<'get'>): Fold<Item | undefined, Frame> {
     if (frame === 'END') return item
     if (typeof frame === 'string') throw unexpected(frame, commandName(request))
     if (item !== undefined) throw new MemcacheProtocolError(`a second value came in the reply to "${commandName(request)}" of one key`)
-    if (!beginsWith(request.key, frame)) {
+    if (!beginsKey(frame.bytes, frame.keyStart, frame.keyEnd, request.key)) {
       const key = show(frame.bytes, frame.keyStart, frame.keyEnd)
       throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, which was not asked for`)
     }
-    item = frame
+    item = frame.item
     return frame.last ? item : more
   }
-}
-
-/** Whether the key begins with the one that the value is named by. */
-function beginsWith(key: string, { bytes, keyStart, keyEnd }: ValueFrame): boolean {
-  const length = keyEnd - keyStart
-  return length <= key.length && startsWith(bytes, keyStart, key.slice(0, length))
 }
 
 /** The replies to the lines of a multi-key `get`: values of keys that were asked for, each once, and an END for each line. */
@@ -157,22 +190,7 @@ function foldGetMulti(request: Request<'getMulti'>): Fold<readonly (Item | undef
   const { keys } = request
   const items = new Array<Item | undefined>(keys.length).fill(undefined)
   let lines = keysPerLine(keys, verb(request)).length
-  let next = 0
-  let places: Map<string, number> | undefined
-  /** memcached answers in the order of the request, leaving out what it has not; some proxies answer in another. */
-  const placeOf = ({ bytes, keyStart, keyEnd }: ValueFrame): number | undefined => {
-    const expected = keys[next]
-    if (expected !== undefined && expected.length === keyEnd - keyStart && startsWith(bytes, keyStart, expected)) return next++
-    const key = bytes.toString('latin1', keyStart, keyEnd)
-    for (let place = next; place < keys.length; place += 1) {
-      if (keys[place] !== key) continue
-      next = place + 1
-      return place
-    }
-    next = keys.length
-    places ??= new Map(keys.map((each, place) => [each, place]))
-    return places.get(key)
-  }
+  const asked = new AskedKeys(keys)
   const endOfLine = (): typeof items | typeof more => {
     lines -= 1
     return lines === 0 ? items : more
@@ -182,37 +200,35 @@ function foldGetMulti(request: Request<'getMulti'>): Fold<readonly (Item | undef
       if (frame !== 'END') throw unexpected(frame, commandName(request))
       return endOfLine()
     }
-    const place = placeOf(frame)
+    const place = asked.any(frame.bytes, frame.keyStart, frame.keyEnd)
     if (place === undefined || items[place] !== undefined) {
       const key = show(frame.bytes, frame.keyStart, frame.keyEnd)
       throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, ${place === undefined ? 'which was not asked for' : 'a second one'}`)
     }
-    items[place] = frame.last && lines > 1 ? { ...plain(frame), value: Buffer.from(frame.value) } : frame // another line's reply comes first
+    items[place] = frame.item
     return frame.last ? endOfLine() : more
   }
 }
 
-function foldCount(request: Request<'count'>): Fold<bigint | undefined, Frame> {
-  return (frame) => {
-    if (frame === 'NOT_FOUND') return undefined
-    const count = typeof frame === 'string' ? decimal64(frame.trimEnd()) : undefined
-    if (count === undefined) throw unexpectedFrame(frame, request)
-    return count
-  }
+function countOf(frame: Frame, request: Request<'count'>): bigint | undefined {
+  if (frame === 'NOT_FOUND') return undefined
+  const count = typeof frame === 'string' ? decimal64(frame.trimEnd()) : undefined
+  if (count === undefined) throw unexpectedFrame(frame, request)
+  return count
 }
 
 function verb({ cas }: { cas: boolean }): string {
   return cas ? 'gets' : 'get'
 }
 
-const CONDITIONAL = { STORED: 'stored', NOT_STORED: 'not-stored' } as const
-const STORED: { readonly [mode in StoreMode]: { readonly [word: string]: StoreStatus } } = {
-  set: CONDITIONAL, // a queue that is full says NOT_STORED
-  add: CONDITIONAL,
-  replace: CONDITIONAL,
-  append: CONDITIONAL,
-  prepend: CONDITIONAL,
-  cas: { ...CONDITIONAL, EXISTS: 'exists', NOT_FOUND: 'not-found' },
+const CONDITIONS = { STORED: 'stored', NOT_STORED: 'not-stored' } as const
+const STORE: { readonly [mode in StoreMode]: { readonly [word: string]: StoreStatus } } = {
+  set: CONDITIONS, // a queue that is full says NOT_STORED
+  add: CONDITIONS,
+  replace: CONDITIONS,
+  append: CONDITIONS,
+  prepend: CONDITIONS,
+  cas: { ...CONDITIONS, EXISTS: 'exists', NOT_FOUND: 'not-found' },
 }
 /** What twemproxy says in place of a whole reply, in the words of its system, before it answers what it has already read and closes. */
 const TWEMPROXY_FAILURE = /^SERVER_ERROR (Connection refused|Connection timed out|Connection reset by peer|No route to host|Host is unreachable|Network is unreachable)$/
@@ -221,9 +237,9 @@ function isFailureOfTwemproxy({ message }: MemcacheDriverError, { op }: Request)
   return op === 'getMulti' && TWEMPROXY_FAILURE.test(message)
 }
 
-const DELETED = { DELETED: true, NOT_FOUND: false, END: true } // siberite says END
+const DELETIONS = { DELETED: true, NOT_FOUND: false, END: true } // siberite says END
 const QUEUE_FLUSHED = { END: true }
-const TOUCHED = { TOUCHED: true, NOT_FOUND: false }
+const TOUCHES = { TOUCHED: true, NOT_FOUND: false }
 /** memcached's text protocol. */
 export const textProtocol: Protocol<Frame> = {
   name: 'text',
@@ -236,11 +252,11 @@ export const textProtocol: Protocol<Frame> = {
   commands: {
     get: { encode: encodeGet, decode: foldGet, waits: blocksFor },
     getMulti: { encode: encodeGetMulti, decode: foldGetMulti },
-    store: { encode: encodeStore, decode: (request) => foldWord(request, STORED[request.mode]) },
-    delete: { encode: ({ key }) => `delete ${key}\r\n`, decode: (request) => foldWord(request, DELETED) },
-    touch: { encode: ({ key, expires }) => `touch ${key} ${expires}\r\n`, decode: (request) => foldWord(request, TOUCHED) },
-    count: { encode: ({ key, delta, down }) => `${down ? 'decr' : 'incr'} ${key} ${delta}\r\n`, decode: foldCount },
-    flushQueue: { encode: ({ key }) => `flush ${key}\r\n`, decode: (request) => foldWord(request, QUEUE_FLUSHED) },
+    store: { encode: encodeStore, reply: (frame, request) => (frame === 'STORED' ? 'stored' : wordOf(frame, request, STORE[request.mode])) },
+    delete: { encode: ({ key }) => `delete ${key}\r\n`, reply: (frame, request) => wordOf(frame, request, DELETIONS) },
+    touch: { encode: ({ key, expires }) => `touch ${key} ${expires}\r\n`, reply: (frame, request) => wordOf(frame, request, TOUCHES) },
+    count: { encode: ({ key, delta, down }) => `${down ? 'decr' : 'incr'} ${key} ${delta}\r\n`, reply: countOf },
+    flushQueue: { encode: ({ key }) => `flush ${key}\r\n`, reply: (frame, request) => wordOf(frame, request, QUEUE_FLUSHED) },
     flush,
     stats,
     version,

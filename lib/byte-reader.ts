@@ -16,13 +16,22 @@ export function kept(bytes: Buffer): Buffer {
   return bytes.buffer === memory?.buffer ? Buffer.from(bytes) : bytes
 }
 
+/** Some of what was read, for a reply that may need it in a later turn: where its bytes are then moves, and not their places in it. */
+export class Chunk {
+  bytes: Buffer
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes
+  }
+}
+
 /**
  * The bytes that a server sent and nobody has read yet, in one piece to parse frames from.
  *
  *     feed(bytes, n)   takes n bytes in; they may be the socket's own buffer, which is overwritten after this turn
  *     bytes[start…end) is unread: a whole frame is read by moving on behind it with advance()
  *     need(n)          the frame at `start` has n bytes in all: until they are here, nobody looks again
- *     keep()           ends the turn: what is unread is copied out of it
+ *     keep()           ends the turn: what is unread is copied out of it, and what was lent and is still needed
  *
  * A frame whose size is known from its header is gathered in a buffer of exactly that size, so a value of any length
  * is copied once, in however many chunks it comes. Only the piece of a header is ever joined with what follows it.
@@ -39,6 +48,9 @@ export class ByteReader {
   #rest: Buffer = EMPTY
   /** Whether `bytes` is what was fed, which is overwritten after this turn. */
   #borrowed = false
+  /** `bytes`, as they were lent, and where the first frame begins that they were lent for. */
+  #lent: Chunk | undefined
+  #lentFrom = 0
 
   feed(bytes: Buffer, length = bytes.length): void {
     if (this.#gathering) this.#gather(bytes, length)
@@ -67,13 +79,13 @@ export class ByteReader {
     this.#rest = EMPTY
   }
 
-  /**
-   * The memory in which the frame at `start` is, in the same places, and stays as it is. That of a small frame is shared with others
-   * of its chunk, which is copied as a whole when the first of its frames asks. `bytes` itself is good until the turn ends.
-   */
-  get lasting(): Buffer {
-    if (this.#borrowed) this.#own()
-    return this.bytes
+  /** What the frame at `start` is in, in the same places. `bytes` itself is good until the turn ends. */
+  lend(): Chunk {
+    if (this.#lent === undefined) {
+      this.#lent = new Chunk(this.bytes)
+      this.#lentFrom = this.start
+    }
+    return this.#lent
   }
 
   /**
@@ -81,10 +93,13 @@ export class ByteReader {
    * is copied as a whole when the first of its frames asks: whoever hands them out for long copies them once more.
    */
   slice(from: number, to: number): Buffer {
-    return this.lasting.subarray(from, to)
+    if (this.#borrowed) this.#own()
+    return this.bytes.subarray(from, to)
   }
 
-  keep(): void {
+  /** `done`: nothing that was lent is needed any more. */
+  keep(done = false): void {
+    if (this.#lent !== undefined && this.#borrowed && !done) this.#own()
     if (this.#gathering) return
     const unread = this.end - this.start
     if (unread === 0) return this.#read(EMPTY, 0)
@@ -100,13 +115,16 @@ export class ByteReader {
     this.start = 0
     this.end = length
     this.#borrowed = true
+    this.#lent = undefined
   }
 
-  /** In the same places as before, so that a parser's own indexes stay true. */
+  /** In the same places as before, so that a parser's own indexes stay true, and those of who was lent the bytes. */
   #own(): void {
+    const from = this.#lent === undefined ? this.start : this.#lentFrom
     const copy = Buffer.allocUnsafe(this.end)
-    this.bytes.copy(copy, this.start, this.start, this.end)
+    this.bytes.copy(copy, from, from, this.end)
     this.bytes = copy
+    if (this.#lent !== undefined) this.#lent.bytes = copy
     this.#borrowed = false
   }
 

@@ -1,11 +1,12 @@
 import { executeAll } from './bulk.ts'
-import { Call, type CallOwner, type Result } from './call.ts'
+import { Command, type CommandOwner, type Result } from './command.ts'
 import { checkCall } from './call-options.ts'
 import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
 import { countFrom, type CounterStart } from './counting.ts'
 import { errorAsMiss, missFor } from './error-as-miss.ts'
 import { atCaller, MemcacheClosedError } from './errors.ts'
 import type { Middleware } from './middleware.ts'
+import { Pending } from './pending.ts'
 import type { Tracer } from './tracing.ts'
 import type { Direct } from './wire.ts'
 
@@ -26,27 +27,35 @@ export interface Life {
   closed: boolean
 }
 
+/** What the executor of the latest promise was given: one function for all of them, where a closure for each would have to be made. */
+let resolver: (result: unknown) => void
+let rejecter: (reason: unknown) => void
+const executor = (resolve: (result: never) => void, reject: (reason: unknown) => void): void => {
+  resolver = resolve as typeof resolver
+  rejecter = reject
+}
+
 /**
  * Runs the commands of a client for their callers: options checked, nothing executed once the client is closed, replies
  * turned into results, errors made the caller's own. Whatever goes wrong rejects; nothing throws.
  */
-export class Caller implements CallOwner {
+export class Caller implements CommandOwner {
   /** Executes one request. */
   readonly execute: Execute
   /** Faults become a miss. */
   readonly errorAsMiss: boolean
   readonly #strict: Execute
   /** Executes one request without a promise of its own, where nothing stands between the client and its driver. */
-  readonly #dispatch: Direct['dispatch'] | undefined
+  readonly #direct: Direct | undefined
   readonly #settings: CallerSettings
   readonly #life: Life
   readonly #tracer: Tracer | undefined
   #untraced: CallerSettings | undefined
 
   /** `execute` rejects with faults, whether or not the client's callers get them as misses. */
-  constructor(execute: Execute, settings: CallerSettings, life: Life, dispatch?: Direct['dispatch']) {
+  constructor(execute: Execute, settings: CallerSettings, life: Life, direct?: Direct) {
     this.#strict = execute
-    this.#dispatch = dispatch
+    this.#direct = direct
     this.errorAsMiss = settings.errorAsMiss
     this.execute = settings.errorAsMiss ? errorAsMiss(execute) : execute
     this.#settings = settings
@@ -55,21 +64,34 @@ export class Caller implements CallOwner {
   }
 
   /** A command that is one request. */
-  call<O extends Op, R>(command: string, options: CallOptions | undefined, build: () => Request<O>, result: Result<O, R>): Promise<R> {
-    if (this.#tracer?.active) return this.#tracer.trace(command, (observe) => this.#through(observe).call(command, options, build, result))
-    const dispatch = this.#dispatch
-    if (dispatch === undefined) return this.#callThrough(command, options, build, result)
-    return new Promise((resolve, reject) => {
-      let call: Call<O, R> | undefined
-      try {
-        this.#check(command, options)
-        call = new Call(command, build(), result, this, resolve, reject)
-        dispatch(call, options)
-      } catch (error) {
-        if (call !== undefined && this.errorAsMiss) call.reject(error)
-        else reject(this.fault(error, command))
-      }
-    })
+  call<O extends Op, R>(name: string, options: CallOptions | undefined, build: () => Request<O>, result: Result<O, R>): Promise<R> {
+    return this.run(new Command(name, result, this), options, build)
+  }
+
+  /** A command that is called often, made once and for all, for `run`. */
+  command<O extends Op, R>(name: string, op: O, result: Result<O, R>): Command<O, R> {
+    return new Command(name, result, this, this.#direct?.wayOf(op))
+  }
+
+  /** The same as `call`, with such a command. */
+  run<O extends Op, R>(command: Command<O, R>, options: CallOptions | undefined, build: () => Request<O>): Promise<R> {
+    const { name, result } = command
+    if (this.#tracer?.active) return this.#tracer.trace(name, (observe) => this.#through(observe).call(name, options, build, result))
+    const direct = this.#direct
+    if (direct === undefined) return this.#callThrough(name, options, build, result)
+    let pending: Pending<O> | undefined
+    const promise = new Promise<R>(executor)
+    const reject = rejecter
+    try {
+      this.#check(name, options)
+      const request = build()
+      pending = new Pending(request, command, resolver, reject)
+      direct.begin(pending, command.way ?? direct.wayOf(request.op), options)
+    } catch (error) {
+      if (pending !== undefined && this.errorAsMiss) pending.reject(error)
+      else reject(this.fault(error, name))
+    }
+    return promise
   }
 
   /** The same through the user's layers, or on a driver that is none of ours. */

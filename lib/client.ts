@@ -6,6 +6,7 @@ import { list, pairs, statsSection, whole } from './arguments.ts'
 import { NO_OPTIONS, type CasOptions, type CountOptions, type StoreOptions } from './call-options.ts'
 import { Caller, type Life } from './caller.ts'
 import { CasIds } from './cas-ids.ts'
+import type { Command } from './command.ts'
 import type { CallOptions, Item, MetaItem, Reply, Request, StoreMode } from './commands.ts'
 import { countLike } from './counter.ts'
 import type { CounterStart } from './counting.ts'
@@ -45,6 +46,8 @@ export class Client extends EventEmitter<ClientEvents> {
   readonly #requests: Requests
   readonly #casIds: CasIds | undefined
   readonly #results: Results
+  readonly #get: Command<'get', unknown>
+  readonly #stores: { readonly [mode in StoreMode]: Command<'store', boolean> }
   readonly #queues: Queues
 
   /**
@@ -74,17 +77,20 @@ export class Client extends EventEmitter<ClientEvents> {
     const life = (this.#life = { closed: false })
     const caller = { ...settings, server: endpoint.name, tracer: new Tracer(endpoint, settings.traceKeys) }
     this.#driver = driver
-    this.#caller = new Caller(execute, caller, life, direct?.dispatch)
+    this.#caller = new Caller(execute, caller, life, direct)
     const keys = keyRulesOf(settings, driver)
     this.#queues = new Queues({ driver, execute, open, endpoint, keys, caller, life, maxValueLength: settings.maxValueLength })
     this.#casIds = settings.cacheCas ? new CasIds() : undefined
     this.#requests = new Requests({ keys, values, latin1: direct?.latin1Values ?? false, casIds: this.#casIds })
     this.#results = new Results(values, this.#casIds)
+    this.#get = this.#caller.command('get', 'get', this.#results.value)
+    const store = (mode: StoreMode): Command<'store', boolean> => this.#caller.command(mode, 'store', isStored)
+    this.#stores = { set: store('set'), add: store('add'), replace: store('replace'), append: store('append'), prepend: store('prepend'), cas: store('cas') }
   }
 
   /** The value of a key; `undefined` = a miss. Wire: `get`. */
   get<T = unknown>(key: KeyLike, options?: CallOptions): Promise<T | undefined> {
-    return this.#caller.call('get', options, () => this.#requests.get(key, false), this.#results.value as Read<Item | undefined, T | undefined>)
+    return this.#caller.run(this.#get as Command<'get', T | undefined>, options, () => this.#requests.get(key, false))
   }
 
   /** The values of many keys, by key; a miss has no entry. One round trip. Wire: `get` with several keys. */
@@ -325,7 +331,7 @@ export class Client extends EventEmitter<ClientEvents> {
   }
 
   #store(mode: StoreMode, key: KeyLike, value: unknown, options: CasOptions | undefined): Promise<boolean> {
-    return this.#caller.call(mode, options, () => this.#requests.store(mode, key, value, options), isStored)
+    return this.#caller.run(this.#stores[mode], options, () => this.#requests.store(mode, key, value, options))
   }
 
   #count<N extends number | bigint>(command: 'incr' | 'decr', key: KeyLike, delta: N, options: CountOptions | undefined): Promise<N | undefined> {

@@ -16,15 +16,18 @@ import { showThrown } from './show.ts'
 
 /** What callers are told of a connection that is not there, breaks, or has too much to do: our own, or another library's. */
 
-/** The error for a request of `size` bytes that finds no room behind `count` others, which have `bytes` together. */
-export function overload({ name, maxPending, maxPendingBytes }: Endpoint, count: number, bytes: number, size: number): MemcacheOverloadError | undefined {
+/** Whether a request of `size` bytes finds no room behind `count` others, which have `bytes` together. */
+export function isOverload({ maxPending, maxPendingBytes }: Endpoint, count: number, bytes: number, size: number): boolean {
+  return count >= maxPending || bytes + size > maxPendingBytes
+}
+
+/** The error for such a request. */
+export function overload({ name, maxPending, maxPendingBytes }: Endpoint, count: number, bytes: number, size: number): MemcacheOverloadError {
   const why =
     count >= maxPending
       ? `${count} requests to ${name} are pending, as many as maxPending allows`
-      : bytes + size > maxPendingBytes
-        ? `${bytes} bytes are pending, ${size} more would exceed maxPendingBytes (${maxPendingBytes})`
-        : undefined
-  return why === undefined ? undefined : stackless(() => new MemcacheOverloadError(why))
+      : `${bytes} bytes are pending, ${size} more would exceed maxPendingBytes (${maxPendingBytes})`
+  return stackless(() => new MemcacheOverloadError(why))
 }
 
 /** The error for an attempt to connect that takes too long. */

@@ -3,10 +3,10 @@ import type { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import { Alarm } from './alarm.ts'
 import { ByteReader } from './byte-reader.ts'
-import { commandName, type CallOptions, type Op, type Reply, type Request } from './commands.ts'
-import { broken, connectedTooLate, lost, overdue, overload, unopened } from './connection-faults.ts'
+import { commandName, type CallOptions, type Reply, type Request } from './commands.ts'
+import { broken, connectedTooLate, isOverload, lost, overdue, overload, unopened } from './connection-faults.ts'
 import type { ConnectionEvents } from './current-connection.ts'
-import { more, type Endpoint, type Exchange, type Fold, type Protocol } from './driver.ts'
+import { more, type Endpoint, type Exchange, type Protocol } from './driver.ts'
 import {
   complete,
   MemcacheClosedError,
@@ -58,6 +58,8 @@ export class Connection<Frame> {
   #closing: MemcacheDriverError | undefined
   /** A memcached, or its proxy, has refused a joined get: gets that the end of the connection leaves unanswered are asked again. */
   #splitting = false
+  /** Whether the reply at the head has come in part, which may still be needed. */
+  #midReply = false
   /** Whether a flush at the end of this turn is on its way. */
   #flushing = false
   /** Until when an abandoned request at the head may keep the others waiting for its reply. */
@@ -92,13 +94,12 @@ export class Connection<Frame> {
   }
 
   /** @throws what refuses the request, before anything of it is queued. */
-  dispatch<O extends Op>(pending: Pending<O>, { encode, decode, waits }: Exchange<O, Frame>, call: CallOptions | undefined): void {
+  dispatch(pending: Pending, exchange: Exchange<never, never>, call: CallOptions | undefined): void {
     const { request } = pending
     const signal = call?.signal
     signal?.throwIfAborted() // a layer may have taken its time
-    const opaque = this.#nextOpaque()
-    const timeout = call?.timeout ?? this.#endpoint.timeout + (waits?.(request) ?? 0)
-    pending.begin(encode(request, opaque), decode(request, opaque), this.#turn(), timeout)
+    const timeout = call?.timeout ?? this.#endpoint.timeout + (exchange.waits?.(request as Request<never>) ?? 0)
+    pending.begin(exchange, this.#nextOpaque(), this.#turn(), timeout)
     this.#admit(pending)
     if (signal !== undefined) pending.watch(signal, () => this.#abandoned(pending))
     this.#outbox.push(pending)
@@ -157,7 +158,7 @@ export class Connection<Frame> {
     this.#flushing = true
     // Not a microtask: those of the whole turn come first, so that callers behind promises of their own are in time.
     process.nextTick(this.#endTurn)
-    return (this.#now = performance.now())
+    return (this.#now = Math.ceil(performance.now())) // a whole number takes no memory of its own where a request has it
   }
 
   readonly #endTurn = (): void => {
@@ -173,15 +174,15 @@ export class Connection<Frame> {
   #ask(question: Pending<'version'>): void {
     const exchange = this.#protocol.commands.version
     try {
-      if (exchange !== undefined) this.dispatch(question, exchange, undefined)
+      if (exchange !== undefined) this.dispatch(question, exchange as unknown as Exchange<never, never>, undefined)
     } catch (error) {
       question.reject(error) // no room
     }
   }
 
   #admit({ size }: Pending): void {
-    const refusal = overload(this.#endpoint, this.#awaiting.length + this.#outbox.length, this.#pendingBytes, size)
-    if (refusal !== undefined) throw refusal
+    const count = this.#awaiting.length + this.#outbox.length
+    if (isOverload(this.#endpoint, count, this.#pendingBytes, size)) throw overload(this.#endpoint, count, this.#pendingBytes, size)
     this.#pendingBytes += size
   }
 
@@ -193,7 +194,7 @@ export class Connection<Frame> {
   /** Whether a request is still to be written, now that it is its turn: one that is settled is not sent at all. */
   readonly #leave = (pending: Pending): boolean => {
     // Its line announces the old length: with less data the next command would be read as the rest of the value.
-    if (!pending.intact) pending.reject(new MemcacheValueError('the Buffer has changed its length since it was given'))
+    if (typeof pending.bytes !== 'string' && !pending.intact) pending.reject(new MemcacheValueError('the Buffer has changed its length since it was given'))
     if (pending.settled) this.#pendingBytes -= pending.size
     else this.#awaiting.push(pending)
     return !pending.settled
@@ -211,7 +212,7 @@ export class Connection<Frame> {
       if (this.open && this.#awaiting.length === 0 && reader.start < reader.end) {
         throw new MemcacheProtocolError('the server sent bytes that nobody asked for')
       }
-      reader.keep()
+      reader.keep(!this.#midReply)
       this.#hold()
     } catch (error) {
       const fault = error instanceof MemcacheError ? error : new MemcacheProtocolError('a reply could not be read', { cause: error })
@@ -228,7 +229,7 @@ export class Connection<Frame> {
     const { joined } = pending
     let reply: Reply | typeof more
     try {
-      reply = ((joined ?? pending).fold as Fold<Reply, Frame>)(frame)
+      reply = joined === undefined ? pending.read(frame as never) : joined.fold(frame as never)
     } catch (error) {
       if (error instanceof MemcacheDriverError) return joined === undefined ? this.#refuse(pending, error) : this.#split(joined, error)
       if (!(pending instanceof Question)) throw error
@@ -236,6 +237,7 @@ export class Connection<Frame> {
       pending.reject(error)
       return this.#accept(frame)
     }
+    this.#midReply = reply === more
     if (reply === more) return
     this.#refusal = undefined
     if (joined !== undefined) return this.#deliver(joined, reply as Reply<'getMulti'>)

@@ -27,9 +27,12 @@ export class CurrentConnection<Connection> {
     return this.#present
   }
 
-  /** The error for a request that would have to connect, when the last attempt has failed only just now. */
-  refusal(): MemcacheError | undefined {
-    return this.#present === undefined ? this.#pause.refusal() : undefined
+  /** The one there is, or else a new one. @throws when the last attempt to make one has failed only just now. */
+  forRequest(): Connection {
+    if (this.#present !== undefined) return this.#present
+    const refusal = this.#pause.refusal()
+    if (refusal !== undefined) throw refusal
+    return this.get()
   }
 
   /** The one there is, or else a new one. */

@@ -96,16 +96,39 @@ export const more: unique symbol = Symbol('more')
  */
 export type Fold<R, Frame> = (frame: Frame) => R | typeof more
 
-/**
- * How one operation is said, and how its reply is read. `opaque` is another number, of 32 bits, for each request of a
- * connection: a protocol that can have it echoed sees by it that a reply is the one to its request.
- */
-export interface Exchange<O extends Op, Frame> {
+/** How one operation is said. `opaque` is another number, of 32 bits, for each request of a connection: see {@link Exchange}. */
+interface Saying<O extends Op> {
   /** @throws MemcacheUnsupportedError for a request that this protocol cannot say. */
   readonly encode: (request: Request<O>, opaque: number) => Bytes
-  readonly decode: (request: Request<O>, opaque: number) => Fold<Reply<O>, Frame>
   /** Milliseconds that the request asks the server to wait before it answers: they come on top of the client's `timeout`. */
   readonly waits?: (request: Request<O>) => number
+}
+
+/** The reply to an operation is one frame. */
+interface OneFrame<O extends Op, Frame> extends Saying<O> {
+  /** @throws as a {@link Fold}. */
+  readonly reply: (frame: Frame, request: Request<O>, opaque: number) => Reply<O>
+  readonly decode?: undefined
+}
+
+/** The reply to an operation is one frame or several. */
+interface Frames<O extends Op, Frame> extends Saying<O> {
+  readonly reply?: undefined
+  /** Called when the first of them is there. */
+  readonly decode: (request: Request<O>, opaque: number) => Fold<Reply<O>, Frame>
+}
+
+/**
+ * How one operation is said, and how its reply is read: `reply` if that is one frame, `decode` if it can be several.
+ * `opaque` is another number, of 32 bits, for each request of a connection: a protocol that can have it echoed sees by it
+ * that a reply is the one to its request.
+ */
+export type Exchange<O extends Op, Frame> = OneFrame<O, Frame> | Frames<O, Frame>
+
+/** What reads the reply to this request, however many frames it has. */
+export function foldOf<O extends Op, Frame>(exchange: Exchange<O, Frame>, request: Request<O>, opaque: number): Fold<Reply<O>, Frame> {
+  const { reply } = exchange
+  return reply === undefined ? exchange.decode(request, opaque) : (frame) => reply(frame, request, opaque)
 }
 
 /**

@@ -80,20 +80,9 @@ export class GetJoiner {
   }
 }
 
-/** Asks a server what it is, for ourselves. */
+/** Asks a server what it is, for ourselves: there is no promise. */
 export class Question extends Pending<'version'> {
-  readonly #tell: (version: string | undefined) => void
-
   constructor(tell: (version: string | undefined) => void) {
-    super({ op: 'version' })
-    this.#tell = tell
-  }
-
-  protected override answer(version: string): void {
-    this.#tell(version)
-  }
-
-  protected override fail(): void {
-    this.#tell(undefined)
+    super({ op: 'version' }, { answer: tell, fail: () => tell(undefined) })
   }
 }

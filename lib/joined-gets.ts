@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
 import type { Item, Key, Reply, Request } from './commands.ts'
-import type { Bytes, Exchange, Fold } from './driver.ts'
+import { foldOf, type Bytes, type Exchange, type Fold } from './driver.ts'
 import type { Joint, Pending } from './pending.ts'
 import { plain } from './received-item.ts'
 
@@ -19,11 +19,11 @@ export class JoinedGets implements Joint {
   /** The hits by their keys, made when one is looked for. */
   #hits: Map<Key, Item> | undefined
 
-  constructor(members: readonly Pending<'get'>[], { encode, decode }: Exchange<'getMulti', never>, opaque: number) {
+  constructor(members: readonly Pending<'get'>[], exchange: Exchange<'getMulti', never>, opaque: number) {
     this.members = members
     this.request = { op: 'getMulti', keys: members.map(({ request }) => request.key), cas: members[0]?.request.cas ?? false }
-    this.bytes = encode(this.request, opaque)
-    this.fold = decode(this.request, opaque)
+    this.bytes = exchange.encode(this.request, opaque)
+    this.fold = foldOf(exchange, this.request, opaque)
   }
 
   itemFor(index: number, items: Reply<'getMulti'>): Item | undefined {

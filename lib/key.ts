@@ -13,6 +13,14 @@ const NOT_PLAIN = /[^\x21-\x7e]/
 /** A key with one of these would be two keys, or end its command line and begin another: space, control characters, DEL. */
 const FORBIDDEN = /[\x00-\x20\x7f]/
 
+/** The key that was found last to have no blanks and control characters: the protocol that it goes to asks again at once. */
+let lastPlain = ''
+
+/** Whether a key has blanks or control characters, so that it is no word of a command line. */
+export function isBinary(key: Key): boolean {
+  return key !== lastPlain && FORBIDDEN.test(key)
+}
+
 /** What a client asks of its keys. */
 export interface KeyRules {
   /** Put before every key. Already in wire form. */
@@ -32,9 +40,12 @@ export function wireKey(key: KeyLike, { prefix, maxLength, maxBinaryLength }: Ke
   const plain = typeof key === 'string' && !NOT_PLAIN.test(key)
   const bytes = plain ? key : keyBytes(key)
   if (bytes === '') throw new MemcacheKeyError('the key is empty')
-  const whole = prefix + bytes
+  const whole = prefix === '' ? bytes : prefix + bytes
   const longest = plain || !FORBIDDEN.test(bytes) ? maxLength : Math.min(maxLength, maxBinaryLength)
-  if (whole.length <= longest) return whole
+  if (whole.length <= longest) {
+    if (plain && prefix === '') lastPlain = whole
+    return whole
+  }
   if (longest === 0) throw forbidden(key, bytes)
   throw new MemcacheKeyError(`the key ${show(key)} is ${whole.length} bytes long, prefix included: at most ${longest} are allowed`)
 }
@@ -53,7 +64,6 @@ function forbidden(key: KeyLike, bytes: Key): MemcacheKeyError {
 }
 
 /** The bytes of a key as latin1 text. */
-
 function keyBytes(key: KeyLike): Key {
   if (types.isUint8Array(key) && Buffer.isBuffer(key)) return plainBytes(key).toString('latin1')
   if (typeof key !== 'string') throw new MemcacheKeyError(`a key is a string or a Buffer, not ${key === null ? 'null' : `a ${typeof key}`}`)
@@ -83,7 +93,9 @@ export interface NamedKeys {
  * The different ones among these keys, in wire form and by name. @throws MemcacheKeyError as {@link wireKey}, and where two of them
  * have the same name, as a Buffer of latin1 and a string can: the result could not tell them apart.
  */
-export function nameKeys(keys: readonly KeyLike[], rules: KeyRules): NamedKeys {
+export function nameKeys(given: readonly KeyLike[], rules: KeyRules): NamedKeys {
+  const keys = [...given] // read once: it may be no simple array
+  if (arePlain(keys, rules)) return namedPlain(keys, rules)
   const wires: Key[] = []
   const names: string[] = []
   const seen = new Set<Key>()
@@ -99,6 +111,19 @@ export function nameKeys(keys: readonly KeyLike[], rules: KeyRules): NamedKeys {
     throw new MemcacheKeyError('two different keys, one of them a Buffer, have the same name in the result: ask for them apart')
   }
   return { wires, names }
+}
+
+/** Whether they are all such as most are: then they have been checked together, which takes half the time. */
+function arePlain(keys: readonly KeyLike[], { prefix, maxLength }: KeyRules): keys is readonly string[] {
+  const longest = maxLength - prefix.length
+  for (const key of keys) if (typeof key !== 'string' || key === '' || key.length > longest) return false
+  return !NOT_PLAIN.test(keys.join(''))
+}
+
+function namedPlain(keys: readonly string[], { prefix }: KeyRules): NamedKeys {
+  const different = new Set(keys)
+  const names = different.size === keys.length ? keys : [...different]
+  return { names, wires: prefix === '' ? names : names.map((name) => prefix + name) }
 }
 
 /** A key in a message: escaped, and cut where it is long. */

@@ -1,6 +1,6 @@
 import { onAbort } from './abort-watch.ts'
 import type { Item, Op, Reply, Request } from './commands.ts'
-import type { Bytes, Fold } from './driver.ts'
+import type { Bytes, Exchange, Fold, more } from './driver.ts'
 
 /** One request that answers several. */
 export interface Joint {
@@ -11,41 +11,64 @@ export interface Joint {
   itemFor(index: number, items: Reply<'getMulti'>): Item | undefined
 }
 
-/** A request from its call until its reply: what has to be written, how its reply is read, and whom it is owed to. */
-export abstract class Pending<O extends Op = Op> {
-  readonly request: Request<O>
-  /** What has to be written; empty once the socket has it. */
-  bytes: Bytes = ''
-  /** Its bytes in all, counted against `maxPendingBytes` until the reply is there. */
-  size = 0
-  fold: Fold<Reply<O>, never> = unread
-  /** When it has to be settled, in milliseconds of `performance.now()`. */
-  deadline = 0
-  /** Milliseconds from the call to the deadline. */
-  timeout = 0
-  /** Its outcome is told. A reply that still comes has its place in the order all the same: it is read and dropped. */
-  settled = false
-  unwatch: (() => void) | undefined = undefined
-  /** The request in which it travels together with others. */
-  joined: Joint | undefined = undefined
-  /** It has travelled with others before, in vain. */
-  alone = false
+/** Whom replies are owed to: it settles the promises that the requests were made with. */
+export interface Recipient {
+  answer(reply: Reply, pending: Pending): void
+  fail(reason: unknown, pending: Pending): void
+}
 
-  constructor(request: Request<O>) {
+/** A request from its call until its reply: what has to be written, how its reply is read, and whom it is owed to. */
+export class Pending<O extends Op = Op> {
+  readonly request: Request<O>
+  readonly resolvePromise: (result: unknown) => void
+  readonly rejectPromise: (reason: unknown) => void
+  /** What has to be written; empty once the socket has it. */
+  bytes: Bytes
+  /** Its bytes in all, counted against `maxPendingBytes` until the reply is there. */
+  size: number
+  /** When it has to be settled, in milliseconds of `performance.now()`. */
+  deadline: number
+  /** Milliseconds from the call to the deadline. */
+  timeout: number
+  /** Its outcome is told. A reply that still comes has its place in the order all the same: it is read and dropped. */
+  settled: boolean
+  unwatch: (() => void) | undefined
+  /** The request in which it travels together with others. */
+  joined: Joint | undefined
+  /** It has travelled with others before, in vain. */
+  alone: boolean
+  private readonly recipient: Recipient
+  private exchange: Exchange<never, never> | undefined
+  private opaque: number
+  /** Reads its reply, once the first of several frames has come. */
+  private fold: Fold<Reply<O>, never> | undefined
+
+  /** `resolve` and `reject` are its promise's, for the recipient to call. */
+  constructor(request: Request<O>, recipient: Recipient, resolve: (result: unknown) => void = nobody, reject: (reason: unknown) => void = nobody) {
     this.request = request
+    this.resolvePromise = resolve
+    this.rejectPromise = reject
+    this.bytes = ''
+    this.size = 0
+    this.deadline = 0
+    this.timeout = 0
+    this.settled = false
+    this.unwatch = undefined
+    this.joined = undefined
+    this.alone = false
+    this.recipient = recipient
+    this.exchange = undefined
+    this.opaque = 0
+    this.fold = undefined
   }
 
-  /** Takes the reply to where it is waited for. */
-  protected abstract answer(reply: Reply<O>): void
-
-  /** Takes what went wrong to where the reply is waited for. */
-  protected abstract fail(reason: unknown): void
-
-  /** It is now a connection's, in a turn that began at `started`. The deadline of one that was another's before stays. */
-  begin(bytes: Bytes, fold: Fold<Reply<O>, never>, started: number, timeout: number): void {
-    this.bytes = bytes
-    this.size = byteLength(bytes)
-    this.fold = fold
+  /** It is now a connection's, in a turn that began at `started`, as request number `opaque`. The deadline of one that was another's before stays. */
+  begin(exchange: Exchange<never, never>, opaque: number, started: number, timeout: number): void {
+    this.bytes = exchange.encode(this.request as Request<never>, opaque)
+    this.size = byteLength(this.bytes)
+    this.exchange = exchange
+    this.opaque = opaque
+    this.fold = undefined
     this.joined = undefined
     if (this.deadline > 0) return
     this.deadline = started + timeout
@@ -61,15 +84,23 @@ export abstract class Pending<O extends Op = Op> {
 
   /** Whether what has to be written is still as long as it was: the memory of a caller's Buffer can be resized or given away. */
   get intact(): boolean {
-    return typeof this.bytes === 'string' || byteLength(this.bytes) === this.size
+    return byteLength(this.bytes) === this.size
+  }
+
+  /** Takes a frame of its reply. @throws what the protocol throws. */
+  read(frame: never): Reply<O> | typeof more {
+    const exchange = this.exchange as unknown as Exchange<O, never>
+    if (exchange.reply !== undefined) return exchange.reply(frame, this.request, this.opaque)
+    this.fold ??= exchange.decode(this.request, this.opaque)
+    return this.fold(frame)
   }
 
   resolve(reply: Reply<O>): void {
-    if (this.#settle()) this.answer(reply)
+    if (this.#settle()) this.recipient.answer(reply, this)
   }
 
   reject(reason: unknown): void {
-    if (this.#settle()) this.fail(reason)
+    if (this.#settle()) this.recipient.fail(reason, this)
   }
 
   /** Rejects with the signal's reason as soon as it is aborted, and then calls `abandoned`. */
@@ -88,9 +119,8 @@ export abstract class Pending<O extends Op = Op> {
   }
 }
 
-function unread(): never {
-  throw new Error('no connection has taken this request')
-}
+/** Where there is no promise. */
+function nobody(): void {}
 
 function byteLength(bytes: Bytes): number {
   if (typeof bytes === 'string') return bytes.length // latin1: a character is a byte

@@ -1,5 +1,6 @@
 /// <reference types="node" preserve="true" />
 import { isAscii, type Buffer } from 'node:buffer'
+import type { Chunk } from './byte-reader.ts'
 import type { Item } from './commands.ts'
 
 /** Bytes: of so many it takes less time to look whether they are ASCII, which is read fastest, than to read them as UTF-8. */
@@ -12,26 +13,27 @@ const LONG = 1024
 export class ReceivedItem implements Item {
   readonly flags: number
   readonly cas: bigint | undefined
-  readonly #bytes: Buffer
-  readonly #from: number
-  readonly #to: number
+  readonly chunk: Chunk
+  /** The value is what stands in the chunk from here on, … */
+  readonly from: number
+  /** … before here. */
+  readonly to: number
 
-  /** The value is what stands from `from` on before `to`. */
-  constructor(bytes: Buffer, from: number, to: number, flags: number, cas: bigint | undefined) {
+  constructor(chunk: Chunk, from: number, to: number, flags: number, cas: bigint | undefined) {
     this.flags = flags
     this.cas = cas
-    this.#bytes = bytes
-    this.#from = from
-    this.#to = to
+    this.chunk = chunk
+    this.from = from
+    this.to = to
   }
 
   /** Bytes of the value. */
   get length(): number {
-    return this.#to - this.#from
+    return this.to - this.from
   }
 
   get value(): Buffer {
-    return this.#bytes.subarray(this.#from, this.#to)
+    return this.chunk.bytes.subarray(this.from, this.to)
   }
 
   /** The value as UTF-8; what is none is replaced by U+FFFD. */
@@ -40,7 +42,7 @@ export class ReceivedItem implements Item {
       const { value } = this
       if (isAscii(value)) return value.toString('latin1')
     }
-    return this.#bytes.toString('utf8', this.#from, this.#to)
+    return this.chunk.bytes.toString('utf8', this.from, this.to)
   }
 }
 

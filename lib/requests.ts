@@ -64,9 +64,12 @@ export class Requests {
 /** The hits among the items of a multi-key request, by the keys' names. */
 export function hitsOf<R>(items: Reply<'getMulti'>, { wires, names }: NamedKeys, result: (item: Item, request: { readonly key: Key }) => R): Map<string, R> {
   const hits = new Map<string, R>()
+  const request = { key: '' }
   for (let place = 0; place < items.length; place += 1) {
     const item = items[place]
-    if (item !== undefined) hits.set(names[place] as string, result(item, { key: wires[place] as Key }))
+    if (item === undefined) continue
+    request.key = wires[place] as Key
+    hits.set(names[place] as string, result(item, request))
   }
   return hits
 }

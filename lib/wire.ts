@@ -7,24 +7,28 @@ import { CurrentConnection } from './current-connection.ts'
 import { unsupported, type Driver, type DriverFactory, type Endpoint, type Exchange, type Protocol, type Transports } from './driver.ts'
 import type { MemcacheError } from './errors.ts'
 import type { Joining } from './get-joiner.ts'
-import { Pending } from './pending.ts'
+import { Pending, type Recipient } from './pending.ts'
 
 /** Makes a driver of a protocol: the socket, the pipeline, batching, deadlines and reconnecting come with it. */
 export function wire<Frame>(protocol: Protocol<Frame>): DriverFactory {
   return (endpoint) => {
     const driver = new Wire(protocol, endpoint)
-    directs.set(driver, { dispatch: (pending, call) => driver.dispatch(pending, call), latin1Values: protocol.latin1Values ?? false })
+    directs.set(driver, driver)
     return driver
   }
 }
 
+/** How a driver says one operation, for who looks it up only once; `undefined` where it does not know the operation. */
+export type Way = Exchange<never, never> | undefined
+
 /** What a client has of a driver of `wire` beyond what all drivers have. */
 export interface Direct {
+  wayOf(op: Op): Way
   /**
    * Begins a request, whose outcome its Pending is told: `execute` for who makes the promise himself.
    * @throws what refuses the request, before anything of it is queued.
    */
-  readonly dispatch: <O extends Op>(pending: Pending<O>, call: CallOptions | undefined) => void
+  begin(pending: Pending, way: Way, call: CallOptions | undefined): void
   /** See {@link Protocol.latin1Values}. */
   readonly latin1Values: boolean
 }
@@ -38,23 +42,9 @@ export function directWay(driver: Driver): Direct | undefined {
 }
 
 /** A request whose caller has the promise of its reply. */
-class Execution<O extends Op> extends Pending<O> {
-  readonly #resolve: (reply: Reply<O>) => void
-  readonly #reject: (reason: unknown) => void
-
-  constructor(request: Request<O>, resolve: (reply: Reply<O>) => void, reject: (reason: unknown) => void) {
-    super(request)
-    this.#resolve = resolve
-    this.#reject = reject
-  }
-
-  protected override answer(reply: Reply<O>): void {
-    this.#resolve(lasting(this.request, reply))
-  }
-
-  protected override fail(reason: unknown): void {
-    this.#reject(reason)
-  }
+const execution: Recipient = {
+  answer: (reply, { request, resolvePromise }) => resolvePromise(lasting(request, reply)),
+  fail: (reason, { rejectPromise }) => rejectPromise(reason),
 }
 
 /** The reply, good for longer than the turn in which its bytes were read: who waits for a promise reads it after that. */
@@ -69,18 +59,25 @@ function lastingItem({ value, flags, cas }: Item): Item {
   return { value: kept(value), flags, cas }
 }
 
-class Wire<Frame> implements Driver {
+/** An exchange of which nothing is asked that somebody has written to Object.prototype. */
+function ownOnly(exchange: Exchange<never, never>): Exchange<never, never> {
+  return { reply: undefined, decode: undefined, waits: undefined, ...exchange } as unknown as Exchange<never, never>
+}
+
+class Wire<Frame> implements Driver, Direct {
   readonly #protocol: Protocol<Frame>
+  readonly #ways: ReadonlyMap<string, Way>
   readonly #connection: CurrentConnection<Connection<Frame>>
 
   constructor(protocol: Protocol<Frame>, endpoint: Endpoint) {
     this.#protocol = protocol
+    this.#ways = new Map(Object.entries(protocol.commands).map(([op, exchange]) => [op, ownOnly(exchange as unknown as Exchange<never, never>)]))
     if (endpoint.credentials !== undefined) protocol.authenticate?.(endpoint.credentials) // refuses what it cannot say
     const joining: Joining = {
       allowed: endpoint.joinGets,
       again: (pending) => {
         try {
-          this.dispatch(pending, undefined)
+          this.begin(pending, this.wayOf(pending.request.op), undefined)
         } catch (error) {
           pending.reject(error)
         }
@@ -105,6 +102,10 @@ class Wire<Frame> implements Driver {
     return this.#protocol.queues
   }
 
+  get latin1Values(): boolean {
+    return this.#protocol.latin1Values ?? false
+  }
+
   get transports(): Transports {
     return { tls: true, credentials: this.#protocol.authenticate !== undefined }
   }
@@ -115,14 +116,15 @@ class Wire<Frame> implements Driver {
 
   readonly execute: Execute = <O extends Op>(request: Request<O>, call?: CallOptions): Promise<Reply<O>> =>
     // What throws here rejects the promise.
-    new Promise((resolve, reject) => this.dispatch(new Execution(request, resolve, reject), call))
+    new Promise((resolve, reject) => this.begin(new Pending(request as Request, execution, resolve as (reply: unknown) => void, reject), this.wayOf(request.op), call))
 
-  dispatch<O extends Op>(pending: Pending<O>, call: CallOptions | undefined): void {
-    const exchange = this.#protocol.commands[pending.request.op]
-    if (exchange === undefined) throw unsupported(this.#protocol.name, pending.request)
-    const refusal = this.#connection.refusal()
-    if (refusal !== undefined) throw refusal
-    this.#connection.get().dispatch(pending, exchange as Exchange<O, Frame>, call)
+  wayOf(op: Op): Way {
+    return this.#ways.get(op)
+  }
+
+  begin(pending: Pending, way: Way, call: CallOptions | undefined): void {
+    if (way === undefined) throw unsupported(this.#protocol.name, pending.request)
+    this.#connection.forRequest().dispatch(pending, way, call)
   }
 
   disconnect(reason: MemcacheError): Promise<void> {

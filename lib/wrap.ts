@@ -55,9 +55,11 @@ class Wrapped implements Driver {
   readonly execute: Execute = <O extends Op>(request: Request<O>, call?: CallOptions): Promise<Reply<O>> => {
     const command = this.#backend.commands[request.op]
     if (command === undefined) return Promise.reject(unsupported(this.#name, request))
-    const refusal = this.#connection.refusal()
-    if (refusal !== undefined) return Promise.reject(refusal)
-    return this.#connection.get().execute(request, command, call)
+    try {
+      return this.#connection.forRequest().execute(request, command, call)
+    } catch (refusal) {
+      return Promise.reject(refusal)
+    }
   }
 
   async disconnect(reason: MemcacheError): Promise<void> {

@@ -1,6 +1,6 @@
 import { Asked } from './asked.ts'
 import { commandName, type CallOptions, type Op, type Reply, type Request } from './commands.ts'
-import { broken, connectedTooLate, lostClass, overload, unopened } from './connection-faults.ts'
+import { broken, connectedTooLate, lostClass, isOverload, overload, unopened } from './connection-faults.ts'
 import type { ConnectionEvents } from './current-connection.ts'
 import type { Backend, Endpoint } from './driver.ts'
 import {
@@ -142,8 +142,8 @@ export class WrappedConnection {
       overdue: () => this.#overdue(asked),
       aborted: () => this.#abandoned(asked),
     })
-    const refusal = overload(this.#endpoint, this.#pending.size, this.#pendingBytes, asked.size)
-    if (refusal !== undefined) throw refusal
+    const { size: count } = this.#pending
+    if (isOverload(this.#endpoint, count, this.#pendingBytes, asked.size)) throw overload(this.#endpoint, count, this.#pendingBytes, asked.size)
     this.#pending.add(asked)
     this.#pendingBytes += asked.size
     asked.wait(asked.timeout)

@@ -12,7 +12,7 @@ const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
   ['door', lib('index', 'keyv', 'keyv-namespace')],
   [
     'client',
-    [...lib('client', 'caller', 'call', 'options', 'call-options', 'arguments', 'bulk', 'counting', 'requests', 'results', 'cas-ids', 'format', 'request-check'), ...sources('lib/queue')],
+    [...lib('client', 'caller', 'command', 'options', 'call-options', 'arguments', 'bulk', 'counting', 'requests', 'results', 'cas-ids', 'format', 'request-check'), ...sources('lib/queue')],
   ],
   ['drivers and serializers', [...sources('drivers'), ...sources('serializers')]],
   [

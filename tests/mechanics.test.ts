@@ -3,6 +3,8 @@ import { getEventListeners } from 'node:events'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
+import { AskedKeys } from '../drivers/asked-keys.ts'
+import { opaqueToken } from '../drivers/opaque-token.ts'
 import { onAbort } from '../lib/abort-watch.ts'
 import { Alarm } from '../lib/alarm.ts'
 import { executeAll } from '../lib/bulk.ts'
@@ -24,7 +26,7 @@ import {
   wrap,
   type Backend,
 } from '../lib/index.ts'
-import { nameKeys, wireKey, keyRules, type KeyLike } from '../lib/key.ts'
+import { isBinary, keyRules, nameKeys, wireKey, type KeyLike } from '../lib/key.ts'
 import { intercept, stack } from '../lib/middleware.ts'
 
 /** The small parts, each by itself. */
@@ -118,6 +120,39 @@ t.test('ByteReader', async (t) => {
     t.same(frames.map(String), ['small', 'also'], 'although the chunk was overwritten meanwhile')
   })
 
+  await t.test('what is lent', async (t) => {
+    const slab = Buffer.alloc(64)
+    const reader = new ByteReader()
+    const feed = (text: string): void => reader.feed(slab, slab.write(text, 'latin1'))
+    const lent = (from: number, to: number): (() => string) => {
+      const chunk = reader.lend()
+      return () => chunk.bytes.toString('latin1', from, to)
+    }
+    feed('xx1:a2:bc')
+    reader.advance(2)
+    const first = lent(4, 5)
+    reader.advance(5)
+    const second = lent(7, 9)
+    reader.advance(9)
+    reader.keep()
+    feed('yyyyyyyyyyyy')
+    t.same([first(), second()], ['a', 'bc'], 'stays where it was, and as it was, when the memory is read into again')
+    const later = lent(0, 3)
+    reader.advance(3)
+    t.equal(reader.slice(3, 6).toString(), 'yyy')
+    reader.advance(12)
+    reader.keep()
+    slab.fill(0)
+    t.equal(later(), 'yyy', 'with a slice of what comes behind it, too')
+    feed('zz')
+    const needed = lent(0, 2)
+    reader.advance(2)
+    reader.keep(true)
+    t.equal(needed(), 'zz', 'what nobody needs any more is not copied')
+    slab.fill(0x2e)
+    t.equal(needed(), '..')
+  })
+
   t.test('nothing to read', async (t) => {
     const reader = new ByteReader()
     t.notOk(reader.ready)
@@ -135,6 +170,37 @@ t.test('ByteReader', async (t) => {
     t.equal(String(readToyFrame(reader)), 'abc')
     t.equal(readToyFrame(reader), undefined)
   })
+})
+
+t.test('a key that has been checked', async (t) => {
+  const rules = keyRules('', 250, 250)
+  t.equal(wireKey('plain', rules), 'plain')
+  t.equal(isBinary('plain'), false)
+  t.equal(isBinary('two words'), true)
+  t.equal(isBinary(wireKey('two words', rules)), true)
+  const prefixed = keyRules('two ', 250, 250)
+  for (const key of ['words', 'plain']) t.equal(isBinary(wireKey(key, prefixed)), true, 'a plain key behind a prefix that is none')
+  t.equal(isBinary(''), false)
+  t.equal(isBinary('é'), false)
+})
+
+t.test('the opaque of meta requests', async (t) => {
+  for (const opaque of [0, 1, 42, 999, 1000, 1001, 1999, 2000, 10_007, 1_000_000, 999_999, 2 ** 31, 0xffff_ffff, 0, 999]) t.equal(opaqueToken(opaque), ` O${opaque}`)
+})
+
+t.test('the keys of a multi-key request', async (t) => {
+  const keys = ['a', 'bb', 'bc', '\xff', 'a', 'two words', 'bb']
+  const place = (asked: AskedKeys, key: string, how: 'next' | 'any' = 'next'): number | undefined => {
+    const bytes = Buffer.from(`VALUE ${key} 0`, 'latin1')
+    return asked[how](bytes, 6, 6 + key.length)
+  }
+  const inOrder = new AskedKeys(keys)
+  t.same(keys.map((key) => place(inOrder, key)), [0, 1, 2, 3, 4, 5, 6])
+  t.equal(place(inOrder, 'a'), undefined, 'each once')
+  const some = new AskedKeys(keys)
+  t.same(['bc', 'bb', 'bb', 'none'].map((key) => place(some, key)), [2, 6, undefined, undefined], 'with misses between')
+  const anyhow = new AskedKeys(keys)
+  t.same(['two words', 'bc', 'a', '\xff', 'none', 'b'].map((key) => place(anyhow, key, 'any')), [5, 2, 4, 3, undefined, undefined])
 })
 
 t.test('Fifo', async (t) => {

@@ -11,7 +11,7 @@ import { startScripted } from './support/scripted-server.ts'
 /** What real servers have answered, cut at every byte: however a reply arrives, it is the same reply. What they would not answer is in fuzz.test.ts. */
 
 /** Where something is in the reader's bytes, which depends on how these came. */
-const PLACES = new Set(['bytes', 'start', 'keyStart', 'keyEnd', 'valueStart', 'end', 'last', 'item'])
+const PLACES = new Set(['bytes', 'chunk', 'start', 'keyStart', 'keyEnd', 'valueStart', 'end', 'last', 'item'])
 
 /** The value that a frame brings, of any protocol, as it is at this moment. */
 function valueOf(frame: { readonly value?: Buffer; readonly item?: Item | undefined }): string | undefined {

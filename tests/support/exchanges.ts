@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { inspect } from 'node:util'
 import { ByteReader } from '../../lib/byte-reader.ts'
 import type { Item, Op, Reply, Request, StoreMode } from '../../lib/commands.ts'
-import { more, type Bytes, type Exchange, type Protocol } from '../../lib/driver.ts'
+import { foldOf, more, type Bytes, type Exchange, type Protocol } from '../../lib/driver.ts'
 import { MemcacheError } from '../../lib/errors.ts'
 
 /** A protocol as what it is: functions from requests to bytes, and from bytes to replies. */
@@ -50,7 +50,7 @@ export function replyIn<O extends Op, Frame>(
   pieces: Iterable<Buffer>,
   opaque = 0,
 ): Reply<O> | typeof waiting {
-  const fold = exchangeOf(protocol, request).decode(request, opaque)
+  const fold = foldOf(exchangeOf(protocol, request), request, opaque)
   const reader = new ByteReader()
   for (const piece of pieces) {
     const memory = feed(reader, piece)

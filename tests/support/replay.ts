@@ -6,7 +6,7 @@ import { meta, metaProtocol } from '../../drivers/meta.ts'
 import { text, textProtocol } from '../../drivers/text.ts'
 import { ByteReader } from '../../lib/byte-reader.ts'
 import type { Op, Reply, Request } from '../../lib/commands.ts'
-import { more, type DriverFactory, type Fold, type Protocol } from '../../lib/driver.ts'
+import { foldOf, more, type DriverFactory, type Fold, type Protocol } from '../../lib/driver.ts'
 import { MemcacheDriverError, MemcacheError } from '../../lib/errors.ts'
 import { exchangeOf, feed, takenAtOnce } from './exchanges.ts'
 import { binaryRequests, binaryResponse } from './recorded-binary.ts'
@@ -121,7 +121,7 @@ export function eachFrame(
 /** What each request gets, by the rules of a connection: a refusal may end it, and what no request waits for does. */
 export function repliesTo(protocol: Protocol<unknown>, requests: readonly Request[], pieces: Iterable<Buffer>, reading?: Reading): unknown[] {
   const found: unknown[] = []
-  const begin = <O extends Op>(request: Request<O>, place: number): Fold<unknown, unknown> => exchangeOf(protocol, request).decode(request, place + 1)
+  const begin = <O extends Op>(request: Request<O>, place: number): Fold<unknown, unknown> => foldOf(exchangeOf(protocol, request), request, place + 1)
   let place = 0
   let fold: Fold<unknown, unknown> | undefined
   const settle = (reply: unknown): void => {
