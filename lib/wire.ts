@@ -59,9 +59,10 @@ function lastingItem({ value, flags, cas }: Item): Item {
   return { value: kept(value), flags, cas }
 }
 
-/** An exchange of which nothing is asked that somebody has written to Object.prototype. */
+/** An exchange of which nothing is asked that somebody has written to Object.prototype; all of them have one shape, which V8 reads fastest. */
 function ownOnly(exchange: Exchange<never, never>): Exchange<never, never> {
-  return { reply: undefined, decode: undefined, waits: undefined, ...exchange } as unknown as Exchange<never, never>
+  const own = (name: keyof typeof exchange): unknown => (Object.hasOwn(exchange, name) ? exchange[name] : undefined)
+  return { encode: exchange.encode, reply: own('reply'), decode: own('decode'), waits: own('waits') } as Exchange<never, never>
 }
 
 class Wire<Frame> implements Driver, Direct {
