@@ -27,14 +27,6 @@ export interface Life {
   closed: boolean
 }
 
-/** What the executor of the latest promise was given: one function for all of them, where a closure for each would have to be made. */
-let resolver: (result: unknown) => void
-let rejecter: (reason: unknown) => void
-const executor = (resolve: (result: never) => void, reject: (reason: unknown) => void): void => {
-  resolver = resolve as typeof resolver
-  rejecter = reject
-}
-
 /**
  * Runs the commands of a client for their callers: options checked, nothing executed once the client is closed, replies
  * turned into results, errors made the caller's own. Whatever goes wrong rejects; nothing throws.
@@ -80,12 +72,16 @@ export class Caller implements CommandOwner {
     const direct = this.#direct
     if (direct === undefined) return this.#callThrough(name, options, build, result)
     let pending: Pending<O> | undefined
-    const promise = new Promise<R>(executor)
-    const reject = rejecter
+    let resolve!: (result: unknown) => void
+    let reject!: (reason: unknown) => void
+    const promise = new Promise<R>((onResult, onError) => {
+      resolve = onResult as (result: unknown) => void
+      reject = onError
+    })
     try {
       this.#check(name, options)
       const request = build()
-      pending = new Pending(request, command, resolver, reject)
+      pending = new Pending(request, command, resolve, reject)
       direct.begin(pending, command.way ?? direct.wayOf(request.op), options)
     } catch (error) {
       if (pending !== undefined && this.errorAsMiss) pending.reject(error)

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { getEventListeners, once } from 'node:events'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -5,6 +6,7 @@ import { Client } from '../lib/client.ts'
 import * as errors from '../lib/errors.ts'
 import { MemcacheClosedError, MemcacheError, MemcacheOverloadError, MemcacheSocketError, MemcacheTimeoutError } from '../lib/errors.ts'
 import type { ClientOptions } from '../lib/options.ts'
+import type { Serializer } from '../lib/serialization.ts'
 import { startServer, type TestServer } from '../lib/testing/index.ts'
 import { wrap } from '../lib/wrap.ts'
 import { rejection } from '../lib/testing/contract/rejection.ts'
@@ -601,4 +603,26 @@ void t.test('commands leave in the order in which they are called', async (t) =>
   t.strictSame(sent.filter((line) => !cancelled(line)), expected)
   await client.close()
   await server.close()
+})
+
+void t.test('a command that is called while another one is being made', async (t) => {
+  const { make } = await scene(t)
+  const inner: Promise<unknown>[] = []
+  const serializer: Serializer = {
+    flag: 2 ** 12,
+    serialize(value) {
+      inner.push(client.get('inner'), client.get('missing'), client.delete('missing'))
+      return Buffer.from(JSON.stringify(value))
+    },
+    deserialize: (bytes) => JSON.parse(bytes.toString()) as unknown,
+  }
+  const client = make({ serializer })
+  await client.set('inner', 'of the inner')
+  const outer = client.set('outer', { of: 'the outer' })
+  t.equal(await outer, true)
+  t.same(await Promise.all(inner), ['of the inner', undefined, false], 'each has its own result')
+  t.same(await client.get('outer'), { of: 'the outer' })
+  const refused = client.set('outer', { get of() { inner.push(client.get('inner')); throw new RangeError('no') } })
+  await t.rejects(refused, { name: 'MemcacheValueError' })
+  t.equal(await inner.at(-1), 'of the inner')
 })
