@@ -232,11 +232,14 @@ for (const [name, driver] of Object.entries({ ...DRIVERS, noop })) {
     const nowhere = new Client({ driver, port: await freePort() })
     t.teardown(() => nowhere.close())
     await failure(nowhere.get('a'))
-    const later = failure(nowhere.get('a')) // at once: the first pause is a few milliseconds
     t.strictSame(events.slice(-5).map(([event]) => event), ['start', 'end', 'error', 'asyncStart', 'asyncEnd'])
     t.match(ended.at(-1), { attributes: { 'error.type': 'ERR_MEMCACHE_SOCKET' }, error: { code: 'ERR_MEMCACHE_SOCKET', message: /ECONNREFUSED/ } })
-    await later
-    t.equal(ended.length, 3, 'a call in the pause after an attempt makes none')
+    let calls = 1
+    while (calls < 50 && ended.length === 2 + calls) { // a busy process can be late for the first pauses, which are a few milliseconds
+      await failure(nowhere.get('a'))
+      calls += 1
+    }
+    t.ok(ended.length < 2 + calls, 'a call in the pause after an attempt makes none')
   })
 }
 
