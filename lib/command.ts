@@ -2,7 +2,7 @@ import type { Op, Reply, Request } from './commands.ts'
 import { missFor } from './error-as-miss.ts'
 import { MemcacheError } from './errors.ts'
 import type { Pending, Recipient } from './pending.ts'
-import type { Way } from './wire.ts'
+import type { Way } from './ways.ts'
 
 /** What the caller of a command gets in place of a reply. */
 export type Result<O extends Op, R> = (reply: Reply<O>, request: Request<O>) => R
@@ -19,7 +19,7 @@ export class Command<O extends Op, R> implements Recipient {
   readonly name: string
   readonly result: Result<O, R>
   /** How the driver says it, if that has been looked up. */
-  readonly way: Way
+  readonly way: Way | undefined
   readonly #owner: CommandOwner
 
   constructor(name: string, result: Result<O, R>, owner: CommandOwner, way?: Way) {

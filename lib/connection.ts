@@ -6,7 +6,7 @@ import { ByteReader } from './byte-reader.ts'
 import { commandName, type CallOptions, type Reply, type Request } from './commands.ts'
 import { broken, connectedTooLate, isOverload, lost, overdue, overload, unopened } from './connection-faults.ts'
 import type { ConnectionEvents } from './current-connection.ts'
-import { more, type Endpoint, type Exchange, type Protocol } from './driver.ts'
+import { more, type Endpoint, type Protocol } from './driver.ts'
 import {
   complete,
   MemcacheClosedError,
@@ -23,6 +23,7 @@ import { GetJoiner, Question, type Joining } from './get-joiner.ts'
 import { openSession } from './handshake.ts'
 import { Outbox } from './outbox.ts'
 import type { Joint, Pending } from './pending.ts'
+import type { Way, Ways } from './ways.ts'
 
 /**
  * One socket's life, from the attempt to connect to its end. Parser, requests and deadlines live and die with it, so
@@ -38,6 +39,7 @@ export class Connection<Frame> {
   readonly socket: Socket
   readonly #endpoint: Endpoint
   readonly #protocol: Protocol<Frame>
+  readonly #ways: Ways
   readonly #events: ConnectionEvents
   readonly #reader = new ByteReader()
   readonly #outbox = new Outbox()
@@ -67,12 +69,13 @@ export class Connection<Frame> {
   /** What the server refused last, in case that is why it closes the connection. */
   #refusal: MemcacheDriverError | undefined
 
-  constructor(endpoint: Endpoint, protocol: Protocol<Frame>, events: ConnectionEvents, joining: Joining) {
+  constructor(endpoint: Endpoint, protocol: Protocol<Frame>, ways: Ways, events: ConnectionEvents, joining: Joining) {
     this.#endpoint = endpoint
     this.#protocol = protocol
+    this.#ways = ways
     this.#events = events
     this.#joining = joining
-    this.#joiner = new GetJoiner(protocol, joining, { nextOpaque: () => this.#nextOpaque(), ask: (question) => this.#ask(question) })
+    this.#joiner = new GetJoiner(protocol, ways, joining, { nextOpaque: () => this.#nextOpaque(), ask: (question) => this.#ask(question) })
     this.socket = openSession(endpoint, protocol, {
       open: () => this.#open(),
       data: (bytes, length) => this.#receive(bytes, length),
@@ -94,14 +97,15 @@ export class Connection<Frame> {
   }
 
   /** @throws what refuses the request, before anything of it is queued. */
-  dispatch(pending: Pending, exchange: Exchange<never, never>, call: CallOptions | undefined): void {
+  dispatch(pending: Pending, way: Way, call: CallOptions | undefined): void {
     const { request } = pending
     const signal = call?.signal
     signal?.throwIfAborted() // a layer may have taken its time
-    const timeout = call?.timeout ?? this.#endpoint.timeout + (exchange.waits?.(request as Request<never>) ?? 0)
-    pending.begin(exchange, this.#nextOpaque(), this.#turn(), timeout)
+    const timeout = call?.timeout ?? this.#endpoint.timeout + (way.waits?.(request as Request<never>) ?? 0)
+    pending.begin(way, this.#nextOpaque(), this.#turn(), timeout)
     this.#admit(pending)
-    if (signal !== undefined) pending.watch(signal, () => this.#abandoned(pending))
+    if (signal !== undefined) pending.watch(signal)
+    if (pending.unwatch !== undefined) pending.abandoned = this.#abandoned // one that is begun again is watched already
     this.#outbox.push(pending)
     this.#alarm.setFor(pending.deadline)
   }
@@ -172,9 +176,9 @@ export class Connection<Frame> {
 
   /** A question of our own, which its place among what is pending makes no other than a caller's. */
   #ask(question: Pending<'version'>): void {
-    const exchange = this.#protocol.commands.version
+    const way = this.#ways.get('version')
     try {
-      if (exchange !== undefined) this.dispatch(question, exchange as unknown as Exchange<never, never>, undefined)
+      if (way !== undefined) this.dispatch(question, way, undefined)
     } catch (error) {
       question.reject(error) // no room
     }
@@ -287,7 +291,7 @@ export class Connection<Frame> {
   }
 
   /** Nobody waits for this request any more: if the others have to, its reply gets one more `timeout` to come, and at least its own time. */
-  #abandoned(pending: Pending): void {
+  readonly #abandoned = (pending: Pending): void => {
     if (pending !== this.#awaiting.peek()) return
     this.#grace = Math.max(performance.now() + this.#endpoint.timeout, pending.deadline)
     this.#alarm.setFor(this.#grace)
@@ -306,7 +310,7 @@ export class Connection<Frame> {
     const stalled = head !== undefined && !head.settled && head.deadline <= now && head.timeout >= timeout
     const next = Math.min(this.#rejectOverdue(this.#awaiting, now, true), this.#rejectOverdue(this.#outbox, now, false))
     if (stalled) return this.end(this.#overdue(head, true))
-    if (abandoned) this.#alarm.setFor(this.#grace)
+    if (abandoned && this.#grace < Infinity) this.#alarm.setFor(this.#grace)
     else if (head?.settled === true) this.#abandoned(head)
     this.#alarm.setFor(next)
   }

@@ -195,6 +195,12 @@ export interface Backend {
   close(): void | Promise<void>
 }
 
+/** Whether a request is for no key at all: nothing would be sent, so that no reply would come. The reply is empty. */
+export function asksNothing<O extends Op>(asked: Request<O>): boolean {
+  const request = asked as Request
+  return request.op === 'getMulti' && request.keys.length === 0
+}
+
 /** The error for an operation that a driver does not have. */
 export function unsupported<O extends Op>(driver: string, request: Request<O>): MemcacheUnsupportedError {
   return new MemcacheUnsupportedError(`the ${driver} driver has no "${commandName(request)}"`)

@@ -1,6 +1,7 @@
-import type { Bytes, Exchange, Protocol } from './driver.ts'
+import type { Bytes, Protocol } from './driver.ts'
 import { JoinedGets } from './joined-gets.ts'
 import { Pending } from './pending.ts'
+import type { Way, Ways } from './ways.ts'
 
 /** Of more keys in one request the server's work for each falls no further. */
 const MOST = 128
@@ -28,14 +29,14 @@ export interface JoinerHost {
  * when it is asked for them. So it asks a server for its version when there is a use for it, and believes no other sign.
  */
 export class GetJoiner {
-  readonly #exchange: Exchange<'getMulti', never> | undefined
+  readonly #way: Way | undefined
   readonly #isMemcached: (version: string) => boolean
   readonly #joining: Joining
   readonly #host: JoinerHost
   #server: 'unknown' | 'asked' | 'memcached' | 'other' = 'unknown'
 
-  constructor({ commands, joinsGets }: Pick<Protocol<never>, 'commands' | 'joinsGets'>, joining: Joining, host: JoinerHost) {
-    this.#exchange = commands.getMulti
+  constructor({ joinsGets }: Pick<Protocol<never>, 'joinsGets'>, ways: Ways, joining: Joining, host: JoinerHost) {
+    this.#way = ways.get('getMulti')
     this.#isMemcached = joinsGets ?? (() => false)
     this.#joining = joining
     this.#host = host
@@ -56,8 +57,8 @@ export class GetJoiner {
   /** What has to be written for these gets, one behind the other or as one. */
   join(run: readonly Pending<'get'>[]): Bytes {
     const lines = run.map((pending) => pending.take() as string)
-    if (run.length > 1 && this.#server === 'memcached' && this.#exchange !== undefined) {
-      const joined = new JoinedGets(run, this.#exchange, this.#host.nextOpaque())
+    if (run.length > 1 && this.#server === 'memcached' && this.#way !== undefined) {
+      const joined = new JoinedGets(run, this.#way, this.#host.nextOpaque())
       for (const pending of run) pending.joined = joined
       return joined.bytes
     }

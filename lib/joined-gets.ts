@@ -4,6 +4,7 @@ import type { Item, Key, Reply, Request } from './commands.ts'
 import { foldOf, type Bytes, type Exchange, type Fold } from './driver.ts'
 import type { Joint, Pending } from './pending.ts'
 import { plain } from './received-item.ts'
+import type { Way } from './ways.ts'
 
 /**
  * Concurrent gets that travel as one multi-key get. memcached before 1.6.35 flushes the reply to each single get by itself,
@@ -19,9 +20,10 @@ export class JoinedGets implements Joint {
   /** The hits by their keys, made when one is looked for. */
   #hits: Map<Key, Item> | undefined
 
-  constructor(members: readonly Pending<'get'>[], exchange: Exchange<'getMulti', never>, opaque: number) {
+  constructor(members: readonly Pending<'get'>[], way: Way, opaque: number) {
     this.members = members
     this.request = { op: 'getMulti', keys: members.map(({ request }) => request.key), cas: members[0]?.request.cas ?? false }
+    const exchange = way as unknown as Exchange<'getMulti', never>
     this.bytes = exchange.encode(this.request, opaque)
     this.fold = foldOf(exchange, this.request, opaque)
   }

@@ -123,7 +123,7 @@ function arePlain(keys: readonly KeyLike[], { prefix, maxLength }: KeyRules): ke
 function namedPlain(keys: readonly string[], { prefix }: KeyRules): NamedKeys {
   const different = new Set(keys)
   const names = different.size === keys.length ? keys : [...different]
-  return { names, wires: prefix === '' ? names : names.map((name) => prefix + name) }
+  return { names, wires: names.map((name) => prefix + name) } // a layer may change its request: never one array for both
 }
 
 /** A key in a message: escaped, and cut where it is long. */

@@ -33,6 +33,8 @@ export class Pending<O extends Op = Op> {
   /** Its outcome is told. A reply that still comes has its place in the order all the same: it is read and dropped. */
   settled: boolean
   unwatch: (() => void) | undefined
+  /** Called when its caller has given up, by the connection that it is on. */
+  abandoned: ((pending: Pending) => void) | undefined
   /** The request in which it travels together with others. */
   joined: Joint | undefined
   /** It has travelled with others before, in vain. */
@@ -54,6 +56,7 @@ export class Pending<O extends Op = Op> {
     this.timeout = 0
     this.settled = false
     this.unwatch = undefined
+    this.abandoned = undefined
     this.joined = undefined
     this.alone = false
     this.recipient = recipient
@@ -104,10 +107,10 @@ export class Pending<O extends Op = Op> {
   }
 
   /** Rejects with the signal's reason as soon as it is aborted, and then calls `abandoned`. */
-  watch(signal: AbortSignal, abandoned: () => void): void {
+  watch(signal: AbortSignal): void {
     this.unwatch = onAbort(signal, () => {
       this.reject(signal.reason)
-      abandoned()
+      this.abandoned?.(this as unknown as Pending)
     })
   }
 

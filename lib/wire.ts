@@ -4,10 +4,11 @@ import { kept } from './byte-reader.ts'
 import type { CallOptions, Execute, Item, MetaItem, Op, Reply, Request } from './commands.ts'
 import { Connection } from './connection.ts'
 import { CurrentConnection } from './current-connection.ts'
-import { unsupported, type Driver, type DriverFactory, type Endpoint, type Exchange, type Protocol, type Transports } from './driver.ts'
+import { asksNothing, unsupported, type Driver, type DriverFactory, type Endpoint, type Protocol, type Transports } from './driver.ts'
 import type { MemcacheError } from './errors.ts'
 import type { Joining } from './get-joiner.ts'
 import { Pending, type Recipient } from './pending.ts'
+import { waysOf, type Way, type Ways } from './ways.ts'
 
 /** Makes a driver of a protocol: the socket, the pipeline, batching, deadlines and reconnecting come with it. */
 export function wire<Frame>(protocol: Protocol<Frame>): DriverFactory {
@@ -18,17 +19,15 @@ export function wire<Frame>(protocol: Protocol<Frame>): DriverFactory {
   }
 }
 
-/** How a driver says one operation, for who looks it up only once; `undefined` where it does not know the operation. */
-export type Way = Exchange<never, never> | undefined
-
 /** What a client has of a driver of `wire` beyond what all drivers have. */
 export interface Direct {
-  wayOf(op: Op): Way
+  /** For who looks it up only once; `undefined` where the driver does not know the operation. */
+  wayOf(op: Op): Way | undefined
   /**
    * Begins a request, whose outcome its Pending is told: `execute` for who makes the promise himself.
    * @throws what refuses the request, before anything of it is queued.
    */
-  begin(pending: Pending, way: Way, call: CallOptions | undefined): void
+  begin(pending: Pending, way: Way | undefined, call: CallOptions | undefined): void
   /** See {@link Protocol.latin1Values}. */
   readonly latin1Values: boolean
 }
@@ -59,20 +58,14 @@ function lastingItem({ value, flags, cas }: Item): Item {
   return { value: kept(value), flags, cas }
 }
 
-/** An exchange of which nothing is asked that somebody has written to Object.prototype; all of them have one shape, which V8 reads fastest. */
-function ownOnly(exchange: Exchange<never, never>): Exchange<never, never> {
-  const own = (name: keyof typeof exchange): unknown => (Object.hasOwn(exchange, name) ? exchange[name] : undefined)
-  return { encode: exchange.encode, reply: own('reply'), decode: own('decode'), waits: own('waits') } as Exchange<never, never>
-}
-
 class Wire<Frame> implements Driver, Direct {
   readonly #protocol: Protocol<Frame>
-  readonly #ways: ReadonlyMap<string, Way>
+  readonly #ways: Ways
   readonly #connection: CurrentConnection<Connection<Frame>>
 
   constructor(protocol: Protocol<Frame>, endpoint: Endpoint) {
     this.#protocol = protocol
-    this.#ways = new Map(Object.entries(protocol.commands).map(([op, exchange]) => [op, ownOnly(exchange as unknown as Exchange<never, never>)]))
+    this.#ways = waysOf(protocol)
     if (endpoint.credentials !== undefined) protocol.authenticate?.(endpoint.credentials) // refuses what it cannot say
     const joining: Joining = {
       allowed: endpoint.joinGets,
@@ -84,7 +77,7 @@ class Wire<Frame> implements Driver, Direct {
         }
       },
     }
-    this.#connection = new CurrentConnection(endpoint, (events) => new Connection(endpoint, protocol, events, joining))
+    this.#connection = new CurrentConnection(endpoint, (events) => new Connection(endpoint, protocol, this.#ways, events, joining))
   }
 
   get connected(): boolean {
@@ -119,12 +112,14 @@ class Wire<Frame> implements Driver, Direct {
     // What throws here rejects the promise.
     new Promise((resolve, reject) => this.begin(new Pending(request as Request, execution, resolve as (reply: unknown) => void, reject), this.wayOf(request.op), call))
 
-  wayOf(op: Op): Way {
+  wayOf(op: Op): Way | undefined {
     return this.#ways.get(op)
   }
 
-  begin(pending: Pending, way: Way, call: CallOptions | undefined): void {
-    if (way === undefined) throw unsupported(this.#protocol.name, pending.request)
+  begin(pending: Pending, way: Way | undefined, call: CallOptions | undefined): void {
+    const { request } = pending
+    if (way === undefined) throw unsupported(this.#protocol.name, request)
+    if (asksNothing(request)) return pending.resolve([])
     this.#connection.forRequest().dispatch(pending, way, call)
   }
 

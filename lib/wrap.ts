@@ -1,6 +1,6 @@
 import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
 import { CurrentConnection } from './current-connection.ts'
-import { unsupported, type Backend, type Driver, type DriverFactory, type Endpoint } from './driver.ts'
+import { asksNothing, unsupported, type Backend, type Driver, type DriverFactory, type Endpoint } from './driver.ts'
 import type { MemcacheError } from './errors.ts'
 import { WrappedConnection } from './wrapped-connection.ts'
 
@@ -55,6 +55,7 @@ class Wrapped implements Driver {
   readonly execute: Execute = <O extends Op>(request: Request<O>, call?: CallOptions): Promise<Reply<O>> => {
     const command = this.#backend.commands[request.op]
     if (command === undefined) return Promise.reject(unsupported(this.#name, request))
+    if (asksNothing(request)) return Promise.resolve([] as unknown as Reply<O>)
     try {
       return this.#connection.forRequest().execute(request, command, call)
     } catch (refusal) {

@@ -18,7 +18,7 @@ const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
   [
     'mechanics',
     [
-      ...lib('wire', 'connection', 'handshake', 'socket', 'tls-socket', 'outbox', 'pending', 'get-joiner', 'joined-gets', 'alarm', 'abort-watch', 'wrap', 'wrapped-connection', 'asked'),
+      ...lib('wire', 'ways', 'connection', 'handshake', 'socket', 'tls-socket', 'outbox', 'pending', 'get-joiner', 'joined-gets', 'alarm', 'abort-watch', 'wrap', 'wrapped-connection', 'asked'),
       ...lib('current-connection', 'connect-pause', 'connection-faults', 'tracing'),
       ...lib('codec', 'serialization', 'plain-values', 'compression', 'counter', 'error-as-miss', 'package-loader'),
     ],

@@ -2,12 +2,19 @@ import { Buffer } from 'node:buffer'
 import { getEventListeners, once } from 'node:events'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { binary } from '../drivers/binary.ts'
+import { memjs } from '../drivers/memjs.ts'
+import { meta } from '../drivers/meta.ts'
+import { text, textProtocol } from '../drivers/text.ts'
 import { Client } from '../lib/client.ts'
+import type { Exchange } from '../lib/driver.ts'
 import * as errors from '../lib/errors.ts'
 import { MemcacheClosedError, MemcacheError, MemcacheOverloadError, MemcacheSocketError, MemcacheTimeoutError } from '../lib/errors.ts'
+import type { Middleware } from '../lib/middleware.ts'
 import type { ClientOptions } from '../lib/options.ts'
 import type { Serializer } from '../lib/serialization.ts'
 import { startServer, type TestServer } from '../lib/testing/index.ts'
+import { wire } from '../lib/wire.ts'
 import { wrap } from '../lib/wrap.ts'
 import { rejection } from '../lib/testing/contract/rejection.ts'
 import { answering, startScripted } from './support/scripted-server.ts'
@@ -625,4 +632,49 @@ void t.test('a command that is called while another one is being made', async (t
   const refused = client.set('outer', { get of() { inner.push(client.get('inner')); throw new RangeError('no') } })
   await t.rejects(refused, { name: 'MemcacheValueError' })
   t.equal(await inner.at(-1), 'of the inner')
+})
+
+void t.test('a multi-key request of no keys', async (t) => {
+  const { make } = await scene(t)
+  const without: Middleware = (next) => (request, call) => next('keys' in request ? { ...request, keys: [] } : request, call)
+  class Empty extends Array<string> {
+    override *[Symbol.iterator](): ArrayIterator<string> {}
+  }
+  for (const [name, driver] of Object.entries({ text, meta, binary, memjs })) {
+    const client = make({ driver, layers: [without] })
+    await client.set('k', 'v')
+    const [none, miss, hit] = await Promise.all([client.getMulti(['k']), client.get('none'), client.get('k')])
+    t.same([none.size, miss, hit], [0, undefined, 'v'], `${name}: a layer hands it down, and it takes no reply of another`)
+    const plain = make({ driver })
+    t.same(await Promise.all([plain.getMulti(Empty.from(['k'])), plain.get('none'), plain.get('k')]), [new Map(), undefined, 'v'], `${name}: an array that iterates over nothing`)
+  }
+})
+
+void t.test('a layer that writes into its request', async (t) => {
+  const { make } = await scene(t)
+  const other: Middleware = (next) => (request, call) => {
+    if ('keys' in request) (request.keys as string[])[0] = 'a'
+    return next(request, call)
+  }
+  const client = make({ layers: [other] })
+  await client.set('a', 'of a')
+  t.same(await client.getMulti(['zz']), new Map([['zz', 'of a']]), 'changes what is asked for, not by which name it is given')
+})
+
+void t.test('a protocol that is made of classes', async (t) => {
+  const { make } = await scene(t)
+  class Version implements Pick<Exchange<'version', unknown>, 'encode'> {
+    encode(): string {
+      return 'version\r\n'
+    }
+
+    reply(frame: unknown): string {
+      return `said ${String(frame)}`
+    }
+  }
+  const commands: typeof textProtocol.commands = Object.create(textProtocol.commands, { version: { value: new Version(), enumerable: true } })
+  const client = make({ driver: wire({ ...textProtocol, commands }) })
+  t.match(await client.version(), /^said VERSION /)
+  await client.set('k', 'v')
+  t.equal(await client.get('k'), 'v', 'with what they inherit')
 })

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { MemcacheClosedError, MemcacheProtocolError, MemcacheServerError, MemcacheSocketError, MemcacheTimeoutError } from '../lib/errors.ts'
 import type { Client } from '../lib/client.ts'
@@ -201,6 +202,45 @@ t.test('twemproxy answers what it has read, then closes: what is behind gets its
   t.type(dead!.error, MemcacheServerError)
   t.same(lines, ['get a dead b', 'set first 0 0 1', 'set last 0 0 1', 'get a', 'get dead', 'get b'])
   t.equal(server.peers.length, 2)
+})
+
+t.test('what somebody has written to Object.prototype is no part of how a joined get is read', async (t) => {
+  const { client, lines } = await serve({ item: (key) => (key === 'miss' ? undefined : key) })
+  await acquaint(client)
+  lines.length = 0
+  for (const reply of [() => 'polluted', 'polluted']) {
+    let results: unknown
+    Object.defineProperty(Object.prototype, 'reply', { value: reply, configurable: true, writable: true })
+    try {
+      results = await outcome(Promise.all(['a', 'b', 'miss', 'd'].map((key) => client.get(key))))
+    } finally {
+      delete (Object.prototype as { reply?: unknown }).reply
+    }
+    t.match(results, { value: ['a', 'b', undefined, 'd'] }, typeof reply)
+  }
+  t.same(lines, ['get a b miss d', 'get a b miss d'])
+})
+
+t.test('given up on the connection on which they are asked again: one that never answers is not waited for', async (t) => {
+  let asked = false
+  const { server } = await serve({
+    instead(line, peer) {
+      if (peer !== server.peers[0]) return line === 'get behind' && server.peers.length > 2 ? undefined : '' // the second is silent
+      if (line === 'get a b c d') asked = true
+      return line === 'get a b c d' ? 'SERVER_ERROR no\r\n' : undefined
+    },
+  })
+  const client = opened.client(server, { timeout: 300 })
+  await acquaint(client)
+  const control = new AbortController()
+  const gets = ['a', 'b', 'c', 'd'].map((key) => failure(client.get(key, { signal: control.signal, timeout: 1000 })))
+  while (server.peers.length < 2) await sleep(5)
+  await sleep(50)
+  t.ok(asked)
+  control.abort()
+  for (const error of await Promise.all(gets)) t.equal(error.name, 'AbortError')
+  await recovers(() => client.get('behind'))
+  t.equal(server.peers.length, 3, 'it has ended, and the next one answers')
 })
 
 t.test('on a real memcached, one call in many turns beside the others', { skip: withoutMemcached }, async (t) => {
