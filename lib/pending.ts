@@ -1,6 +1,7 @@
 import { onAbort } from './abort-watch.ts'
 import type { Item, Op, Reply, Request } from './commands.ts'
 import type { Bytes, Exchange, Fold, more } from './driver.ts'
+import type { Way } from './ways.ts'
 
 /** One request that answers several. */
 export interface Joint {
@@ -32,6 +33,7 @@ export class Pending<O extends Op = Op> {
   timeout: number
   /** Its outcome is told. A reply that still comes has its place in the order all the same: it is read and dropped. */
   settled: boolean
+  /** Ends to listen to its caller's signal, if there is one. */
   unwatch: (() => void) | undefined
   /** Called when its caller has given up, by the connection that it is on. */
   abandoned: ((pending: Pending) => void) | undefined
@@ -40,7 +42,8 @@ export class Pending<O extends Op = Op> {
   /** It has travelled with others before, in vain. */
   alone: boolean
   private readonly recipient: Recipient
-  private exchange: Exchange<never, never> | undefined
+  /** How its connection's protocol says it. */
+  private way: Way | undefined
   private opaque: number
   /** Reads its reply, once the first of several frames has come. */
   private fold: Fold<Reply<O>, never> | undefined
@@ -60,16 +63,16 @@ export class Pending<O extends Op = Op> {
     this.joined = undefined
     this.alone = false
     this.recipient = recipient
-    this.exchange = undefined
+    this.way = undefined
     this.opaque = 0
     this.fold = undefined
   }
 
   /** It is now a connection's, in a turn that began at `started`, as request number `opaque`. The deadline of one that was another's before stays. */
-  begin(exchange: Exchange<never, never>, opaque: number, started: number, timeout: number): void {
-    this.bytes = exchange.encode(this.request as Request<never>, opaque)
+  begin(way: Way, opaque: number, started: number, timeout: number): void {
+    this.bytes = way.encode(this.request as Request<never>, opaque)
     this.size = byteLength(this.bytes)
-    this.exchange = exchange
+    this.way = way
     this.opaque = opaque
     this.fold = undefined
     this.joined = undefined
@@ -92,7 +95,7 @@ export class Pending<O extends Op = Op> {
 
   /** Takes a frame of its reply. @throws what the protocol throws. */
   read(frame: never): Reply<O> | typeof more {
-    const exchange = this.exchange as unknown as Exchange<O, never>
+    const exchange = this.way as unknown as Exchange<O, never>
     if (exchange.reply !== undefined) return exchange.reply(frame, this.request, this.opaque)
     this.fold ??= exchange.decode(this.request, this.opaque)
     return this.fold(frame)

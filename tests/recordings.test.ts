@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import t from 'tap'
 import type { Item, Request } from '../lib/commands.ts'
-import type { Protocol } from '../lib/driver.ts'
+import { asksNothing, type Protocol } from '../lib/driver.ts'
 import { MemcacheClosedError, MemcacheDriverError, MemcacheError, MemcacheProtocolError } from '../lib/errors.ts'
 import { endpointOf, resolveOptions } from '../lib/options.ts'
 import { encoded } from './support/exchanges.ts'
@@ -116,7 +116,7 @@ for (const subject of SUBJECTS) {
     }
     let count = 0
     for (const { name, requests, response } of ours) {
-      if (response.length > 200) continue
+      if (response.length > 200 || requests.some(asksNothing)) continue // what asks for nothing is not sent
       const pure = repliesIn(requests, [Buffer.from(response, 'latin1')])
       if (pure.length < requests.length) continue // the recording goes on in its next step, or the server has closed
       count += 1
