@@ -39,8 +39,6 @@ class Packet {
   readonly status: number
   readonly opaque: number
   readonly chunk: Chunk
-  /** Until the next turn. */
-  readonly bytes: Buffer
   readonly start: number
   /** Where its key begins, behind the extras. */
   readonly keyStart: number
@@ -53,11 +51,14 @@ class Packet {
     this.status = bytes.readUInt16BE(start + 6)
     this.opaque = bytes.readUInt32BE(start + 12)
     this.chunk = chunk
-    this.bytes = bytes
     this.start = start
     this.keyStart = start + HEADER + (bytes[start + 4] as number)
     this.valueStart = this.keyStart + bytes.readUInt16BE(start + 2)
     this.end = end
+  }
+
+  get bytes(): Buffer {
+    return this.chunk.bytes
   }
 
   get value(): Buffer {

@@ -22,7 +22,7 @@ interface ValueFrame {
   readonly item: ReceivedItem
   /** The reply ends behind it: its END has been read. */
   readonly last: boolean
-  readonly bytes: Buffer
+  /** Where the name of its key is, in the chunk of the item. */
   readonly keyStart: number
   readonly keyEnd: number
 }
@@ -32,15 +32,11 @@ type Frame = ValueFrame | string
 interface Word {
   readonly word: string
   /** Its bytes, CRLF included: to be compared with others, those of a string are slower to come by. */
-  readonly line: Uint8Array
+  readonly line: Buffer
 }
 
 function word(word: string): Word {
-  return { word, line: codes(word + CRLF) }
-}
-
-function codes(text: string): Uint8Array {
-  return Uint8Array.from(Buffer.from(text, 'latin1'))
+  return { word, line: Buffer.from(word + CRLF, 'latin1') }
 }
 
 const END = word('END')
@@ -49,7 +45,7 @@ const NOT_STORED = word('NOT_STORED')
 const NOT_FOUND = word('NOT_FOUND')
 const DELETED = word('DELETED')
 const TOUCHED = word('TOUCHED')
-const VALUE = codes('VALUE ')
+const VALUE = Buffer.from('VALUE ', 'latin1')
 
 function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
   const { bytes, start, end } = reader
@@ -106,10 +102,10 @@ function readValue(reader: ByteReader, maxLength: number): ValueFrame | undefine
   const last = next + END.line.length <= end && startsWith(bytes, next, END.line)
   const item = new ReceivedItem(reader.lend(), from, to, flags, cas)
   reader.advance(last ? next + END.line.length : next)
-  return { item, last, bytes, keyStart, keyEnd }
+  return { item, last, keyStart, keyEnd }
 }
 
-function startsWith(bytes: Buffer, start: number, expected: Uint8Array): boolean {
+function startsWith(bytes: Buffer, start: number, expected: Buffer): boolean {
   for (let i = 0; i < expected.length; i += 1) if (bytes[start + i] !== expected[i]) return false
   return true
 }
@@ -134,10 +130,8 @@ function blocksFor({ key }: Request<'get'>): number {
 
 /** `get <key> <key> …`, in several lines where one would be too long. */
 function encodeGetMulti(request: Request<'getMulti'>): Bytes {
-  const counts = keysPerLine(request.keys, verb(request))
-  if (counts.length === 1) return `${verb(request)} ${request.keys.join(' ')}\r\n`
   let first = 0
-  const lines = counts.map((count) => {
+  const lines = keysPerLine(request.keys, verb(request)).map((count) => {
     const keys = request.keys.slice(first, (first += count))
     return `${verb(request)} ${keys.join(' ')}\r\n`
   })
@@ -176,8 +170,8 @@ function foldGet(request: Request<'get'>): Fold<Item | undefined, Frame> {
     if (frame === 'END') return item
     if (typeof frame === 'string') throw unexpected(frame, commandName(request))
     if (item !== undefined) throw new MemcacheProtocolError(`a second value came in the reply to "${commandName(request)}" of one key`)
-    if (!beginsKey(frame.bytes, frame.keyStart, frame.keyEnd, request.key)) {
-      const key = show(frame.bytes, frame.keyStart, frame.keyEnd)
+    if (!beginsKey(frame.item.chunk.bytes, frame.keyStart, frame.keyEnd, request.key)) {
+      const key = show(frame.item.chunk.bytes, frame.keyStart, frame.keyEnd)
       throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, which was not asked for`)
     }
     item = frame.item
@@ -200,9 +194,9 @@ function foldGetMulti(request: Request<'getMulti'>): Fold<readonly (Item | undef
       if (frame !== 'END') throw unexpected(frame, commandName(request))
       return endOfLine()
     }
-    const place = asked.any(frame.bytes, frame.keyStart, frame.keyEnd)
+    const place = asked.any(frame.item.chunk.bytes, frame.keyStart, frame.keyEnd)
     if (place === undefined || items[place] !== undefined) {
-      const key = show(frame.bytes, frame.keyStart, frame.keyEnd)
+      const key = show(frame.item.chunk.bytes, frame.keyStart, frame.keyEnd)
       throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, ${place === undefined ? 'which was not asked for' : 'a second one'}`)
     }
     items[place] = frame.item
@@ -262,7 +256,7 @@ export const textProtocol: Protocol<Frame> = {
     version,
     verbosity,
   },
-  unasked: (frame) => (typeof frame === 'string' ? unaskedLine(frame) : unaskedLine(`VALUE ${show(frame.bytes, frame.keyStart, frame.keyEnd)}`)),
+  unasked: (frame) => (typeof frame === 'string' ? unaskedLine(frame) : unaskedLine(`VALUE ${show(frame.item.chunk.bytes, frame.keyStart, frame.keyEnd)}`)),
   usableAfter: (refused, request) => isFailureOfTwemproxy(refused, request) || usableAfter(refused, request),
   closesAfter: isFailureOfTwemproxy,
 }

@@ -96,7 +96,7 @@ export const more: unique symbol = Symbol('more')
  */
 export type Fold<R, Frame> = (frame: Frame) => R | typeof more
 
-/** How one operation is said. `opaque` is another number, of 32 bits, for each request of a connection: see {@link Exchange}. */
+/** How one operation is said. */
 interface Saying<O extends Op> {
   /** @throws MemcacheUnsupportedError for a request that this protocol cannot say. */
   readonly encode: (request: Request<O>, opaque: number) => Bytes

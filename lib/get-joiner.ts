@@ -56,17 +56,19 @@ export class GetJoiner {
 
   /** What has to be written for these gets, one behind the other or as one. */
   join(run: readonly Pending<'get'>[]): Bytes {
-    const lines = run.map((pending) => pending.take() as string)
     if (run.length > 1 && this.#server === 'memcached' && this.#way !== undefined) {
       const joined = new JoinedGets(run, this.#way, this.#host.nextOpaque())
-      for (const pending of run) pending.joined = joined
+      for (const pending of run) {
+        pending.take()
+        pending.joined = joined
+      }
       return joined.bytes
     }
     if (run.length >= WORTH_ASKING && this.#server === 'unknown') {
       this.#server = 'asked'
       this.#host.ask(new Question((version) => (this.#server = version !== undefined && this.#isMemcached(version) ? 'memcached' : 'other')))
     }
-    return lines.join('')
+    return run.map((pending) => pending.take() as string).join('')
   }
 
   /** The server has refused a joined get: it is a proxy in trouble, where each key is better asked for alone. */
