@@ -60,6 +60,12 @@ export function tokenEnd(bytes: Buffer, from: number, to: number): number {
   return index
 }
 
+/** The decimal digit that stands at `index`, before `to`; -1 where there is none. */
+export function digitAt(bytes: Buffer, index: number, to: number): number {
+  const digit = index < to ? (bytes[index] as number) - ZERO : -1 // to read behind the end of a Buffer takes long
+  return digit <= 9 ? digit : -1
+}
+
 /** The decimal number in these bytes; -1 where they are none, or of more than ten digits, which no length or flag has. */
 export function decimal(bytes: Buffer, from: number, to: number): number {
   if (to === from || to - from > 10) return -1

@@ -9,10 +9,10 @@ import { wire } from '../lib/wire.ts'
 import { flush, stats, unexpectedFrame, verbosity, version, wordOf } from './administration.ts'
 import { authenticateInText } from './ascii-authentication.ts'
 import { AskedKeys } from './asked-keys.ts'
-import { CR, CRLF, dataEnd, decimal, decimal64, LF, lineEnd, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine, usableAfter } from './line.ts'
+import { CR, CRLF, dataEnd, decimal64, digitAt, LF, lineEnd, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine, usableAfter } from './line.ts'
 
-/** memcached reads a longer command line only if it comes in one piece. */
-const LONGEST_LINE = 2048
+/** What memcached reads at a time. It also takes longer lines of `get` and `gets`, and of no other command, for which it has to find more memory. */
+const LONGEST_LINE = 16 * 1024
 
 /**
  * A frame is a `VALUE` line with its data, or any other line, without its CRLF, as a string. The name of a value's key
@@ -45,11 +45,11 @@ const NOT_STORED = word('NOT_STORED')
 const NOT_FOUND = word('NOT_FOUND')
 const DELETED = word('DELETED')
 const TOUCHED = word('TOUCHED')
-const VALUE = Buffer.from('VALUE ', 'latin1')
+const VALUE = 'VALUE '
 
 function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
   const { bytes, start, end } = reader
-  if (startsWith(bytes, start, VALUE) && start + VALUE.length < end) return readValue(reader, maxLength)
+  if (start + VALUE.length < end && beginsValue(bytes, start)) return readValue(reader, maxLength)
   const frequent = frequentAt(bytes, start)
   if (frequent !== undefined && start + frequent.line.length <= end && startsWith(bytes, start, frequent.line)) {
     reader.advance(start + frequent.line.length)
@@ -78,31 +78,45 @@ function frequentAt(bytes: Buffer, start: number): Word | undefined {
   return undefined
 }
 
-/** `VALUE <key> <flags> <length>[ <cas>]\r\n<data>\r\n`. Queue servers give no cas id even where it was asked for. */
+/**
+ * `VALUE <key> <flags> <length>[ <cas>]\r\n<data>\r\n`, in one pass: multi-gets consist of it. Queue servers give no cas id
+ * even where it was asked for.
+ */
 function readValue(reader: ByteReader, maxLength: number): ValueFrame | undefined {
   const { bytes, start, end } = reader
   const keyStart = start + VALUE.length
-  const keyEnd = tokenEnd(bytes, keyStart, end)
-  const flagsEnd = tokenEnd(bytes, keyEnd + 1, end)
-  const lengthEnd = tokenEnd(bytes, flagsEnd + 1, end)
+  let keyEnd = keyStart
+  while (keyEnd < end && (bytes[keyEnd] as number) > SPACE) keyEnd += 1
+  let at = keyEnd + 1
+  let flags = 0
+  for (let digit; (digit = digitAt(bytes, at, end)) >= 0; at += 1) flags = flags * 10 + digit
+  const flagsEnd = at
+  let length = 0
+  for (let digit; (digit = digitAt(bytes, (at += 1), end)) >= 0; ) length = length * 10 + digit
+  const lengthEnd = at
   const withCas = lengthEnd < end && bytes[lengthEnd] === SPACE
   const lineEnd = withCas ? tokenEnd(bytes, lengthEnd + 1, end) : lengthEnd
-  if (lineEnd + 1 >= end && !bytes.subarray(start, end).includes(LF)) return unfinishedLine(reader)
-  const flags = decimal(bytes, keyEnd + 1, flagsEnd)
-  const length = decimal(bytes, flagsEnd + 1, lengthEnd)
   const cas = withCas ? decimal64(bytes.toString('latin1', lengthEnd + 1, lineEnd)) : undefined
-  const separated = keyEnd > keyStart && bytes[keyEnd] === SPACE && bytes[flagsEnd] === SPACE && bytes[lineEnd] === CR && bytes[lineEnd + 1] === LF
-  if (!separated || flags < 0 || flags > 0xffff_ffff || length < 0 || (withCas && cas === undefined)) {
+  const separated = lineEnd + 1 < end && bytes[keyEnd] === SPACE && bytes[flagsEnd] === SPACE && bytes[lineEnd] === CR && bytes[lineEnd + 1] === LF
+  const complete = keyEnd > keyStart && flagsEnd > keyEnd + 1 && lengthEnd > flagsEnd + 1 && withCas === (cas !== undefined)
+  if (!separated || !complete || flags > 0xffff_ffff) {
+    if (!bytes.subarray(start, end).includes(LF)) return unfinishedLine(reader)
     throw new MemcacheProtocolError(`this is no VALUE line: ${show(bytes, start, Math.min(lineEnd, end))}`)
   }
   const from = lineEnd + CRLF.length
   const to = dataEnd(reader, from, length, maxLength)
   if (to === undefined) return undefined
   const next = to + CRLF.length
-  const last = next + END.line.length <= end && startsWith(bytes, next, END.line)
+  const last = next + END.line.length <= end && bytes[next] === END.line[0] && startsWith(bytes, next, END.line)
   const item = new ReceivedItem(reader.lend(), from, to, flags, cas)
   reader.advance(last ? next + END.line.length : next)
   return { item, last, keyStart, keyEnd }
+}
+
+/** Whether `VALUE ` stands here. */
+function beginsValue(bytes: Buffer, start: number): boolean {
+  const first = ((bytes[start] as number) << 24) | ((bytes[start + 1] as number) << 16) | ((bytes[start + 2] as number) << 8) | (bytes[start + 3] as number)
+  return first === 0x56414c55 && bytes[start + 4] === 0x45 && bytes[start + 5] === SPACE
 }
 
 function startsWith(bytes: Buffer, start: number, expected: Buffer): boolean {
@@ -130,12 +144,11 @@ function blocksFor({ key }: Request<'get'>): number {
 
 /** `get <key> <key> …`, in several lines where one would be too long. */
 function encodeGetMulti(request: Request<'getMulti'>): Bytes {
+  const { keys } = request
+  const line = `${verb(request)} ${keys.join(' ')}\r\n`
+  if (line.length <= LONGEST_LINE) return line
   let first = 0
-  const lines = keysPerLine(request.keys, verb(request)).map((count) => {
-    const keys = request.keys.slice(first, (first += count))
-    return `${verb(request)} ${keys.join(' ')}\r\n`
-  })
-  return lines.join('')
+  return keysPerLine(keys, verb(request)).map((count) => `${verb(request)} ${keys.slice(first, (first += count)).join(' ')}\r\n`).join('')
 }
 
 /** Line by line, how many of these keys the lines of a multi-key `get` hold: each line as long as it may be. */

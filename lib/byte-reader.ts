@@ -3,12 +3,14 @@ import { Buffer } from 'node:buffer'
 
 /** What Node reads at a time; larger falls out of a processor's cache. */
 const MEMORY = 64 * 1024
+/** Room in front of what is read, for the piece of a header that came before it: longer than nearly all headers are. */
+const MARGIN = 512
 
 let memory: Buffer | undefined
 
 /** The memory that all sockets read into: what is read is parsed at once, and what has to outlive that is copied. */
 export function readMemory(): Buffer {
-  return (memory ??= Buffer.allocUnsafeSlow(MEMORY))
+  return (memory ??= Buffer.allocUnsafeSlow(MARGIN + MEMORY)).subarray(MARGIN)
 }
 
 /** The same bytes, where the next read does not overwrite them. */
@@ -16,12 +18,22 @@ export function kept(bytes: Buffer): Buffer {
   return bytes.buffer === memory?.buffer ? Buffer.from(bytes) : bytes
 }
 
-/** Some of what was read, for a reply that may need it in a later turn: where its bytes are then moves, and not their places in it. */
+/** Some of what was read, for a reply that may need it in a later turn: its bytes have been moved then. */
 export class Chunk {
   bytes: Buffer
+  /** How far they have been moved to the front: where they were read, and whoever was lent them, counts from there. */
+  moved = 0
 
   constructor(bytes: Buffer) {
     this.bytes = bytes
+  }
+
+  /** Copies what it holds of these places, and nothing else. */
+  keep(from: number, to: number): void {
+    const copy = Buffer.allocUnsafe(to - from)
+    this.bytes.copy(copy, 0, from, to)
+    this.bytes = copy
+    this.moved = from
   }
 }
 
@@ -31,7 +43,8 @@ export class Chunk {
  *     feed(bytes, n)   takes n bytes in; they may be the socket's own buffer, which is overwritten after this turn
  *     bytes[start…end) is unread: a whole frame is read by moving on behind it with advance()
  *     need(n)          the frame at `start` has n bytes in all: until they are here, nobody looks again
- *     keep()           ends the turn: what is unread is copied out of it, and what was lent and is still needed
+ *     release()        a reply is whole: nothing that was lent for it is needed any more
+ *     keep()           ends the turn: what is unread is copied out of it, and what was lent and not released
  *
  * A frame whose size is known from its header is gathered in a buffer of exactly that size, so a value of any length
  * is copied once, in however many chunks it comes. Only the piece of a header is ever joined with what follows it.
@@ -54,7 +67,7 @@ export class ByteReader {
 
   feed(bytes: Buffer, length = bytes.length): void {
     if (this.#gathering) this.#gather(bytes, length)
-    else if (this.start === this.end) this.#read(bytes, length)
+    else if (this.start === this.end) this.#read(bytes, 0, length)
     else this.#join(bytes, length)
   }
 
@@ -75,17 +88,22 @@ export class ByteReader {
     this.#needed = 0
     if (!this.#gathering) return
     this.#gathering = false
-    this.#read(this.#rest, this.#rest.length)
+    this.#read(this.#rest, 0, this.#rest.length)
     this.#rest = EMPTY
   }
 
-  /** What the frame at `start` is in, in the same places. `bytes` itself is good until the turn ends. */
+  /** What the frame at `start` is in, in the same places as long as the turn lasts. */
   lend(): Chunk {
     if (this.#lent === undefined) {
       this.#lent = new Chunk(this.bytes)
       this.#lentFrom = this.start
     }
     return this.#lent
+  }
+
+  /** Nothing is needed any more that was lent of the frames before `start`. */
+  release(): void {
+    this.#lentFrom = this.start
   }
 
   /**
@@ -97,23 +115,22 @@ export class ByteReader {
     return this.bytes.subarray(from, to)
   }
 
-  /** `done`: nothing that was lent is needed any more. */
-  keep(done = false): void {
-    if (this.#lent !== undefined && this.#borrowed && !done) this.#own()
+  keep(): void {
+    if (this.#lent !== undefined && this.#borrowed && this.#lentFrom < this.start) this.#lent.keep(this.#lentFrom, this.start)
     if (this.#gathering) return
     const unread = this.end - this.start
-    if (unread === 0) return this.#read(EMPTY, 0)
+    if (unread === 0) return this.#read(EMPTY, 0, 0)
     const kept = Buffer.allocUnsafeSlow(Math.max(unread, this.#needed))
     this.bytes.copy(kept, 0, this.start, this.end)
-    this.#read(kept, unread)
+    this.#read(kept, 0, unread)
     this.#borrowed = false
     this.#gathering = this.#needed > 0
   }
 
-  #read(bytes: Buffer, length: number): void {
+  #read(bytes: Buffer, start: number, end: number): void {
     this.bytes = bytes
-    this.start = 0
-    this.end = length
+    this.start = start
+    this.end = end
     this.#borrowed = true
     this.#lent = undefined
   }
@@ -128,9 +145,15 @@ export class ByteReader {
     this.#borrowed = false
   }
 
+  /** The piece of a header, and what follows it: in the margin of what follows, where that has one. */
   #join(bytes: Buffer, length: number): void {
-    const joined = Buffer.concat([this.bytes.subarray(this.start, this.end), bytes.subarray(0, length)])
-    this.#read(joined, joined.length)
+    const piece = this.bytes.subarray(this.start, this.end)
+    if (memory !== undefined && bytes.buffer === memory.buffer && piece.length <= MARGIN) {
+      piece.copy(memory, MARGIN - piece.length)
+      return this.#read(memory, MARGIN - piece.length, MARGIN + length)
+    }
+    const joined = Buffer.concat([piece, bytes.subarray(0, length)])
+    this.#read(joined, 0, joined.length)
     this.#borrowed = false
   }
 

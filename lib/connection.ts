@@ -60,8 +60,6 @@ export class Connection<Frame> {
   #closing: MemcacheDriverError | undefined
   /** A memcached, or its proxy, has refused a joined get: gets that the end of the connection leaves unanswered are asked again. */
   #splitting = false
-  /** Whether the reply at the head has come in part, which may still be needed. */
-  #midReply = false
   /** Whether a flush at the end of this turn is on its way. */
   #flushing = false
   /** Until when an abandoned request at the head may keep the others waiting for its reply. */
@@ -216,7 +214,7 @@ export class Connection<Frame> {
       if (this.open && this.#awaiting.length === 0 && reader.start < reader.end) {
         throw new MemcacheProtocolError('the server sent bytes that nobody asked for')
       }
-      reader.keep(!this.#midReply)
+      reader.keep()
       this.#hold()
     } catch (error) {
       const fault = error instanceof MemcacheError ? error : new MemcacheProtocolError('a reply could not be read', { cause: error })
@@ -241,8 +239,8 @@ export class Connection<Frame> {
       pending.reject(error)
       return this.#accept(frame)
     }
-    this.#midReply = reply === more
     if (reply === more) return
+    this.#reader.release()
     this.#refusal = undefined
     if (joined !== undefined) return this.#deliver(joined, reply as Reply<'getMulti'>)
     this.#shift(pending)

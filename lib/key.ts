@@ -87,6 +87,8 @@ export interface NamedKeys {
   readonly wires: readonly Key[]
   /** What the result of a multi-key command lists each of them under. */
   readonly names: readonly string[]
+  /** That result: it has a place for each of them already. */
+  readonly results: Map<string, unknown>
 }
 
 /**
@@ -96,34 +98,36 @@ export interface NamedKeys {
 export function nameKeys(given: readonly KeyLike[], rules: KeyRules): NamedKeys {
   const keys = [...given] // read once: it may be no simple array
   if (arePlain(keys, rules)) return namedPlain(keys, rules)
-  const wires: Key[] = []
-  const names: string[] = []
-  const seen = new Set<Key>()
-  let textOnly = true
+  const named = new Map<Key, string>()
   for (const key of keys) {
     const wire = wireKey(key, rules)
-    if (seen.size === seen.add(wire).size) continue
-    wires.push(wire)
-    names.push(keyName(key))
-    textOnly &&= typeof key === 'string'
+    if (!named.has(wire)) named.set(wire, keyName(key))
   }
-  if (!textOnly && new Set(names).size < names.length) {
+  const names = [...named.values()]
+  const results = placesFor(names)
+  if (results.size < names.length) {
     throw new MemcacheKeyError('two different keys, one of them a Buffer, have the same name in the result: ask for them apart')
   }
-  return { wires, names }
+  return { wires: [...named.keys()], names, results }
 }
 
-/** Whether they are all such as most are: then they have been checked together, which takes half the time. */
+function placesFor(names: readonly string[]): Map<string, unknown> {
+  const results = new Map<string, unknown>()
+  for (const name of names) results.set(name, undefined)
+  return results
+}
+
+/** Whether they are all such as most are, which takes less time to find out than to make each of them a key. */
 function arePlain(keys: readonly KeyLike[], { prefix, maxLength }: KeyRules): keys is readonly string[] {
   const longest = maxLength - prefix.length
-  for (const key of keys) if (typeof key !== 'string' || key === '' || key.length > longest) return false
-  return !NOT_PLAIN.test(keys.join(''))
+  for (const key of keys) if (typeof key !== 'string' || key === '' || key.length > longest || NOT_PLAIN.test(key)) return false
+  return true
 }
 
 function namedPlain(keys: readonly string[], { prefix }: KeyRules): NamedKeys {
-  const different = new Set(keys)
-  const names = different.size === keys.length ? keys : [...different]
-  return { names, wires: names.map((name) => prefix + name) } // a layer may change its request: never one array for both
+  const results = placesFor(keys)
+  const names = results.size === keys.length ? keys : [...results.keys()]
+  return { names, results, wires: names.map((name) => prefix + name) } // a layer may change its request: never one array for both
 }
 
 /** A key in a message: escaped, and cut where it is long. */

@@ -33,7 +33,8 @@ export class ReceivedItem implements Item {
   }
 
   get value(): Buffer {
-    return this.chunk.bytes.subarray(this.from, this.to)
+    const { bytes, moved } = this.chunk
+    return bytes.subarray(this.from - moved, this.to - moved)
   }
 
   /** The value as UTF-8; what is none is replaced by U+FFFD. */
@@ -42,7 +43,8 @@ export class ReceivedItem implements Item {
       const { value } = this
       if (isAscii(value)) return value.toString('latin1')
     }
-    return this.chunk.bytes.toString('utf8', this.from, this.to)
+    const { bytes, moved } = this.chunk
+    return bytes.toString('utf8', this.from - moved, this.to - moved)
   }
 }
 

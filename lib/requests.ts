@@ -62,14 +62,17 @@ export class Requests {
 }
 
 /** The hits among the items of a multi-key request, by the keys' names. */
-export function hitsOf<R>(items: Reply<'getMulti'>, { wires, names }: NamedKeys, result: (item: Item, request: { readonly key: Key }) => R): Map<string, R> {
-  const hits = new Map<string, R>()
+export function hitsOf<R>(items: Reply<'getMulti'>, { wires, names, results }: NamedKeys, result: (item: Item, request: { readonly key: Key }) => R): Map<string, R> {
   const request = { key: '' }
-  for (let place = 0; place < items.length; place += 1) {
+  for (let place = 0; place < names.length; place += 1) {
     const item = items[place]
-    if (item === undefined) continue
+    const name = names[place] as string
+    if (item === undefined) {
+      results.delete(name)
+      continue
+    }
     request.key = wires[place] as Key
-    hits.set(names[place] as string, result(item, request))
+    results.set(name, result(item, request))
   }
-  return hits
+  return results as Map<string, R>
 }

@@ -8,7 +8,7 @@ import { opaqueToken } from '../drivers/opaque-token.ts'
 import { onAbort } from '../lib/abort-watch.ts'
 import { Alarm } from '../lib/alarm.ts'
 import { executeAll } from '../lib/bulk.ts'
-import { ByteReader } from '../lib/byte-reader.ts'
+import { ByteReader, readMemory } from '../lib/byte-reader.ts'
 import { CasIds } from '../lib/cas-ids.ts'
 import { compose, readItem, type Codec } from '../lib/codec.ts'
 import type { Execute, Item, Op, Reply, Request } from '../lib/commands.ts'
@@ -126,7 +126,7 @@ t.test('ByteReader', async (t) => {
     const feed = (text: string): void => reader.feed(slab, slab.write(text, 'latin1'))
     const lent = (from: number, to: number): (() => string) => {
       const chunk = reader.lend()
-      return () => chunk.bytes.toString('latin1', from, to)
+      return () => chunk.bytes.toString('latin1', from - chunk.moved, to - chunk.moved)
     }
     feed('xx1:a2:bc')
     reader.advance(2)
@@ -136,7 +136,7 @@ t.test('ByteReader', async (t) => {
     reader.advance(9)
     reader.keep()
     feed('yyyyyyyyyyyy')
-    t.same([first(), second()], ['a', 'bc'], 'stays where it was, and as it was, when the memory is read into again')
+    t.same([first(), second()], ['a', 'bc'], 'stays as it was when the memory is read into again')
     const later = lent(0, 3)
     reader.advance(3)
     t.equal(reader.slice(3, 6).toString(), 'yyy')
@@ -147,10 +147,39 @@ t.test('ByteReader', async (t) => {
     feed('zz')
     const needed = lent(0, 2)
     reader.advance(2)
-    reader.keep(true)
+    reader.release()
+    reader.keep()
     t.equal(needed(), 'zz', 'what nobody needs any more is not copied')
     slab.fill(0x2e)
     t.equal(needed(), '..')
+    feed('uuvvww')
+    const before = reader.lend()
+    reader.advance(2)
+    reader.release()
+    const chunk = reader.lend()
+    t.equal(chunk, before)
+    reader.advance(4)
+    reader.keep()
+    slab.fill(0x2e)
+    t.same([chunk.bytes.toString('latin1'), chunk.moved], ['vv', 2], 'nor what is released, nor what was not lent')
+  })
+
+  await t.test('a piece of a header, and the rest of it in the memory that sockets read into', async (t) => {
+    const slab = readMemory()
+    for (const length of [1, 5, 512, 513, 2000]) {
+      const reader = new ByteReader()
+      const header = 'h'.repeat(length)
+      reader.feed(slab, slab.write(header, 'latin1'))
+      reader.keep()
+      reader.feed(slab, slab.write('eader:', 'latin1'))
+      t.equal(reader.bytes.toString('latin1', reader.start, reader.end), `${header}eader:`, `${length} bytes`)
+      const chunk = reader.lend()
+      const from = reader.start
+      reader.advance(reader.end)
+      reader.keep()
+      slab.fill(0)
+      t.equal(chunk.bytes.toString('latin1', from - chunk.moved), `${header}eader:`, 'and what was lent of it stays')
+    }
   })
 
   t.test('nothing to read', async (t) => {

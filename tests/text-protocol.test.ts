@@ -79,23 +79,23 @@ t.test('the lines of a multi-key get', async (t) => {
       const request: Request<'getMulti'> = { op: 'getMulti', keys, cas }
       const lines = encode(request).split('\r\n')
       t.equal(lines.pop(), '', 'ends in CRLF')
-      t.ok(lines.every((line) => line.length + 2 <= 2048), `no line of keys of ${length} bytes is longer than 2048 bytes`)
+      t.ok(lines.every((line) => line.length + 2 <= 16_384), `no line of keys of ${length} bytes is longer than 16 KB`)
       const words = lines.map((line) => line.split(' '))
       t.ok(words.every(([verb]) => verb === (cas ? 'gets' : 'get')))
       t.same(words.flatMap(([, ...rest]) => rest), keys, 'every key, once, in order')
       for (const [index, line] of lines.slice(0, -1).entries()) {
         const next = words[index + 1]?.[1] ?? ''
-        t.ok(line.length + 1 + next.length + 2 > 2048, 'no line has room for another key')
+        t.ok(line.length + 1 + next.length + 2 > 16_384, 'no line has room for another key')
       }
       const answer = lines.map(() => 'END\r\n').join('')
       t.equal(decode(request, answer).length, keys.length, 'one END for each line')
       t.throws(() => decode(request, answer.slice(5)), /no whole reply/, 'not one less')
     }
   }
-  // 4 + 1 + 2042 + 2: exactly the limit; one more is two lines.
-  t.equal(encode(multi('a', 'b'.repeat(2040))).length, 2048)
-  t.equal(encode(multi('a', 'b'.repeat(2041))).split('\r\n').length - 1, 2)
-  t.equal(encode(multi('c'.repeat(5000), 'd')).split('\r\n').length - 1, 2, 'a key longer than a line has one of its own')
+  // 4 + 1 + 1 + 16376 + 2: exactly the limit; one more is two lines.
+  t.equal(encode(multi('a', 'b'.repeat(16_376))).length, 16_384)
+  t.equal(encode(multi('a', 'b'.repeat(16_377))).split('\r\n').length - 1, 2)
+  t.equal(encode(multi('c'.repeat(50_000), 'd')).split('\r\n').length - 1, 2, 'a key longer than a line has one of its own')
 })
 
 t.test('an item is its value, flags and cas id, and holds nothing of the reader', async (t) => {

@@ -71,6 +71,13 @@ t.test('behind twemproxy', { skip: withoutTwemproxy || withoutMemcached, timeout
     await generous.close()
   })
 
+  await t.test('lines as long as they become', async (t) => {
+    const long = Array.from({ length: 150 }, (_, index) => String(index).padStart(250, 'l'))
+    await client.setMulti(long.map((key) => [key, key] as const))
+    t.strictSame([...(await client.getMulti(long)).keys()], long)
+    await client.deleteMulti(long)
+  })
+
   await t.test('many keys, on both servers', async (t) => {
     const stored = await client.setMulti(keys.map((key) => [key, valueOf(key)] as const))
     t.ok(keys.every((key) => stored.get(key) === true))
