@@ -1,10 +1,11 @@
 import { executeAll } from './bulk.ts'
-import { Command, type CommandOwner, type Result } from './command.ts'
+import { Command, type Build, type CommandOwner, type Result } from './command.ts'
 import { checkCall } from './call-options.ts'
 import type { CallOptions, Execute, Op, Reply, Request } from './commands.ts'
 import { countFrom, type CounterStart } from './counting.ts'
 import { errorAsMiss, missFor } from './error-as-miss.ts'
 import { atCaller, MemcacheClosedError } from './errors.ts'
+import type { KeyLike } from './key.ts'
 import type { Middleware } from './middleware.ts'
 import { Pending } from './pending.ts'
 import type { Tracer } from './tracing.ts'
@@ -57,47 +58,45 @@ export class Caller implements CommandOwner {
 
   /** A command that is one request. */
   call<O extends Op, R>(name: string, options: CallOptions | undefined, build: () => Request<O>, result: Result<O, R>): Promise<R> {
-    return this.run(new Command(name, result, this), options, build)
+    return this.run(new Command(name, build, result, this), options)
   }
 
   /** A command that is called often, made once and for all, for `run`. */
-  command<O extends Op, R>(name: string, op: O, result: Result<O, R>): Command<O, R> {
-    return new Command(name, result, this, this.#direct?.wayOf(op))
+  command<O extends Op, R>(name: string, op: O, build: Build<O>, result: Result<O, R>): Command<O, R> {
+    return new Command(name, build, result, this, this.#direct?.wayOf(op))
   }
 
-  /** The same as `call`, with such a command. */
-  run<O extends Op, R>(command: Command<O, R>, options: CallOptions | undefined, build: () => Request<O>): Promise<R> {
-    const { name, result } = command
-    if (this.#tracer?.active) return this.#tracer.trace(name, (observe) => this.#through(observe).call(name, options, build, result))
+  /** Runs a command with what its request is made of. */
+  run<O extends Op, R>(command: Command<O, R>, options: CallOptions | undefined, key: KeyLike = '', value?: unknown): Promise<R> {
+    if (this.#tracer?.active) return this.#tracer.trace(command.name, (observe) => this.#through(observe).run(command, options, key, value))
     const direct = this.#direct
-    if (direct === undefined) return this.#callThrough(name, options, build, result)
+    if (direct === undefined) return this.#runThrough(command, options, key, value)
     let pending: Pending<O> | undefined
     let resolve!: (result: unknown) => void
-    let reject!: (reason: unknown) => void
-    const promise = new Promise<R>((onResult, onError) => {
-      resolve = onResult as (result: unknown) => void
-      reject = onError
+    const promise = new Promise<R>((settle) => {
+      resolve = settle as (result: unknown) => void
     })
     try {
-      this.#check(name, options)
-      const request = build()
-      pending = new Pending(request, command, resolve, reject)
+      this.#check(command.name, options)
+      const request = command.build(key, value, options)
+      pending = new Pending(request, command, resolve)
       direct.begin(pending, command.way ?? direct.wayOf(request.op), options)
     } catch (error) {
-      if (pending !== undefined && this.errorAsMiss) pending.reject(error)
-      else reject(this.fault(error, name))
+      if (pending === undefined || !this.errorAsMiss) return Promise.reject(this.fault(error, command.name))
+      pending.reject(error)
     }
     return promise
   }
 
   /** The same through the user's layers, or on a driver that is none of ours. */
-  #callThrough<O extends Op, R>(command: string, options: CallOptions | undefined, build: () => Request<O>, result: Result<O, R>): Promise<R> {
+  #runThrough<O extends Op, R>(command: Command<O, R>, options: CallOptions | undefined, key: KeyLike, value: unknown): Promise<R> {
+    const { name, result } = command
     const fail = (error: unknown): never => {
-      throw this.fault(error, command, fail)
+      throw this.fault(error, name, fail)
     }
     try {
-      this.#check(command, options)
-      const request = build()
+      this.#check(name, options)
+      const request = command.build(key, value, options)
       const finish = (reply: Reply<O>): R => {
         try {
           return result(reply, request)
@@ -107,7 +106,7 @@ export class Caller implements CommandOwner {
       }
       return this.execute(request, options).then(finish, fail)
     } catch (error) {
-      return Promise.reject(this.fault(error, command))
+      return Promise.reject(this.fault(error, name))
     }
   }
 
@@ -154,8 +153,10 @@ export class Caller implements CommandOwner {
   }
 
   #check(command: string, options: CallOptions | undefined): void {
-    if (options !== undefined) checkCall(command, options)
-    options?.signal?.throwIfAborted()
+    if (options !== undefined) {
+      checkCall(command, options)
+      options.signal?.throwIfAborted()
+    }
     if (this.#life.closed) throw new MemcacheClosedError('close() was called')
   }
 }

@@ -83,14 +83,15 @@ export class Client extends EventEmitter<ClientEvents> {
     this.#casIds = settings.cacheCas ? new CasIds() : undefined
     this.#requests = new Requests({ keys, values, latin1: direct?.latin1Values ?? false, casIds: this.#casIds })
     this.#results = new Results(values, this.#casIds)
-    this.#get = this.#caller.command('get', 'get', this.#results.value)
-    const store = (mode: StoreMode): Command<'store', boolean> => this.#caller.command(mode, 'store', isStored)
+    this.#get = this.#caller.command('get', 'get', (key) => this.#requests.get(key, false), this.#results.value)
+    const store = (mode: StoreMode): Command<'store', boolean> =>
+      this.#caller.command(mode, 'store', (key, value, options) => this.#requests.store(mode, key, value, options), isStored)
     this.#stores = { set: store('set'), add: store('add'), replace: store('replace'), append: store('append'), prepend: store('prepend'), cas: store('cas') }
   }
 
   /** The value of a key; `undefined` = a miss. Wire: `get`. */
   get<T = unknown>(key: KeyLike, options?: CallOptions): Promise<T | undefined> {
-    return this.#caller.run(this.#get as Command<'get', T | undefined>, options, () => this.#requests.get(key, false))
+    return this.#caller.run(this.#get as Command<'get', T | undefined>, options, key)
   }
 
   /** The values of many keys, by key; a miss has no entry. One round trip. Wire: `get` with several keys. */
@@ -331,7 +332,7 @@ export class Client extends EventEmitter<ClientEvents> {
   }
 
   #store(mode: StoreMode, key: KeyLike, value: unknown, options: CasOptions | undefined): Promise<boolean> {
-    return this.#caller.run(this.#stores[mode], options, () => this.#requests.store(mode, key, value, options))
+    return this.#caller.run(this.#stores[mode], options, key, value)
   }
 
   #count<N extends number | bigint>(command: 'incr' | 'decr', key: KeyLike, delta: N, options: CountOptions | undefined): Promise<N | undefined> {

@@ -1,8 +1,12 @@
-import type { Op, Reply, Request } from './commands.ts'
+import type { CallOptions, Op, Reply, Request } from './commands.ts'
 import { missFor } from './error-as-miss.ts'
 import { MemcacheError } from './errors.ts'
+import type { KeyLike } from './key.ts'
 import type { Pending, Recipient } from './pending.ts'
 import type { Way } from './ways.ts'
+
+/** Makes a request of what the caller of a command passes; a command without a key, or a value, has none. @throws what that is refused with. */
+export type Build<O extends Op> = (key: KeyLike, value: unknown, options: CallOptions | undefined) => Request<O>
 
 /** What the caller of a command gets in place of a reply. */
 export type Result<O extends Op, R> = (reply: Reply<O>, request: Request<O>) => R
@@ -14,16 +18,18 @@ export interface CommandOwner {
   fault(error: unknown, command: string, below: (error: unknown) => never): unknown
 }
 
-/** A command that is one request, whoever calls it: what replies and errors become on their way to the caller. */
+/** A command that is one request, whoever calls it: what arguments become on their way to the server, and replies and errors on theirs to the caller. */
 export class Command<O extends Op, R> implements Recipient {
   readonly name: string
+  readonly build: Build<O>
   readonly result: Result<O, R>
   /** How the driver says it, if that has been looked up. */
   readonly way: Way | undefined
   readonly #owner: CommandOwner
 
-  constructor(name: string, result: Result<O, R>, owner: CommandOwner, way?: Way) {
+  constructor(name: string, build: Build<O>, result: Result<O, R>, owner: CommandOwner, way?: Way) {
     this.name = name
+    this.build = build
     this.result = result
     this.way = way
     this.#owner = owner

@@ -22,7 +22,6 @@ export interface Recipient {
 export class Pending<O extends Op = Op> {
   readonly request: Request<O>
   readonly resolvePromise: (result: unknown) => void
-  readonly rejectPromise: (reason: unknown) => void
   /** What has to be written; empty once the socket has it. */
   bytes: Bytes
   /** Its bytes in all, counted against `maxPendingBytes` until the reply is there. */
@@ -48,11 +47,10 @@ export class Pending<O extends Op = Op> {
   /** Reads its reply, once the first of several frames has come. */
   private fold: Fold<Reply<O>, never> | undefined
 
-  /** `resolve` and `reject` are its promise's, for the recipient to call. */
-  constructor(request: Request<O>, recipient: Recipient, resolve: (result: unknown) => void = nobody, reject: (reason: unknown) => void = nobody) {
+  /** `resolve` is its promise's, for the recipient to call. */
+  constructor(request: Request<O>, recipient: Recipient, resolve: (result: unknown) => void = nobody) {
     this.request = request
     this.resolvePromise = resolve
-    this.rejectPromise = reject
     this.bytes = ''
     this.size = 0
     this.deadline = 0
@@ -99,6 +97,11 @@ export class Pending<O extends Op = Op> {
     if (exchange.reply !== undefined) return exchange.reply(frame, this.request, this.opaque)
     this.fold ??= exchange.decode(this.request, this.opaque)
     return this.fold(frame)
+  }
+
+  /** Rejects its promise. It has no function for that: few need one, and all would have to make it. */
+  rejectPromise(reason: unknown): void {
+    this.resolvePromise(Promise.reject(reason))
   }
 
   resolve(reply: Reply<O>): void {

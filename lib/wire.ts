@@ -43,7 +43,7 @@ export function directWay(driver: Driver): Direct | undefined {
 /** A request whose caller has the promise of its reply. */
 const execution: Recipient = {
   answer: (reply, { request, resolvePromise }) => resolvePromise(lasting(request, reply)),
-  fail: (reason, { rejectPromise }) => rejectPromise(reason),
+  fail: (reason, pending) => pending.rejectPromise(reason),
 }
 
 /** The reply, good for longer than the turn in which its bytes were read: who waits for a promise reads it after that. */
@@ -110,7 +110,7 @@ class Wire<Frame> implements Driver, Direct {
 
   readonly execute: Execute = <O extends Op>(request: Request<O>, call?: CallOptions): Promise<Reply<O>> =>
     // What throws here rejects the promise.
-    new Promise((resolve, reject) => this.begin(new Pending(request as Request, execution, resolve as (reply: unknown) => void, reject), this.wayOf(request.op), call))
+    new Promise((resolve) => this.begin(new Pending(request as Request, execution, resolve as (reply: unknown) => void), this.wayOf(request.op), call))
 
   wayOf(op: Op): Way | undefined {
     return this.#ways.get(op)
