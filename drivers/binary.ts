@@ -24,6 +24,8 @@ import {
   refused,
   STATUS,
   STORE,
+  uint16At,
+  uint32At,
   uncheckedCas,
 } from './packet.ts'
 import { authenticateBySasl } from './sasl.ts'
@@ -32,6 +34,7 @@ import { Statistics } from './statistics.ts'
 const REQUEST = 0x80
 const { GET, DELETE, INCREMENT, DECREMENT, FLUSH, NOOP, VERSION, GETKQ, STAT, TOUCH, GAT } = OPCODE
 const { OK, KEY_ENOENT } = STATUS
+const NO_FLAGS_NOR_EXPIRY = '\0\0\0\0\0\0\0\0'
 
 /** A response: 24 bytes of header, extras, key, value. */
 class Packet {
@@ -48,12 +51,12 @@ class Packet {
   constructor(chunk: Chunk, start: number, end: number) {
     const { bytes } = chunk
     this.opcode = bytes[start + 1] as number
-    this.status = bytes.readUInt16BE(start + 6)
-    this.opaque = bytes.readUInt32BE(start + 12)
+    this.status = uint16At(bytes, start + 6)
+    this.opaque = uint32At(bytes, start + 12)
     this.chunk = chunk
     this.start = start
     this.keyStart = start + HEADER + (bytes[start + 4] as number)
-    this.valueStart = this.keyStart + bytes.readUInt16BE(start + 2)
+    this.valueStart = this.keyStart + uint16At(bytes, start + 2)
     this.end = end
   }
 
@@ -140,7 +143,7 @@ function casOf({ bytes, start }: Packet): bigint {
 function itemOf(packet: Packet, request: Request<'get' | 'getMulti'>): Item {
   const { chunk, bytes, start, keyStart, valueStart, end } = packet
   if (keyStart !== start + HEADER + 4) throw malformed(request) // 4 bytes of flags
-  const flags = bytes.readUInt32BE(start + HEADER)
+  const flags = uint32At(bytes, start + HEADER)
   return new ReceivedItem(chunk, valueStart, end, flags, request.cas ? casOf(packet) : undefined)
 }
 
@@ -196,14 +199,14 @@ function foldGetMulti(request: Request<'getMulti'>, opaque: number): Fold<readon
 }
 
 function keyOf({ bytes, keyStart, start }: Packet): Key {
-  return bytes.toString('latin1', keyStart, keyStart + bytes.readUInt16BE(start + 2))
+  return bytes.toString('latin1', keyStart, keyStart + uint16At(bytes, start + 2))
 }
 
 /** SET, ADD, REPLACE with flags and time to live, a cas id in SET's header; APPEND and PREPEND with the value alone. */
 function encodeStore({ mode, key, item: { value, flags, cas = 0n }, expires }: Request<'store', Content>, opaque: number): Bytes {
   const { opcode } = STORE[mode]
   if (mode === 'append' || mode === 'prepend') return packet(opcode, opaque, key, '', value)
-  const extras = uint32(flags) + uint32(exptime(expires))
+  const extras = flags === 0 && expires === 0 ? NO_FLAGS_NOR_EXPIRY : uint32(flags) + uint32(exptime(expires)) // nearly always the first
   if (mode !== 'cas') return packet(opcode, opaque, key, extras, value)
   return cas === 0n ? packet(GET, opaque, key) : packet(opcode, opaque, key, extras, value, cas)
 }

@@ -9,7 +9,7 @@ import { plain, ReceivedItem } from '../lib/received-item.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, stats, unexpectedFrame, verbosity, version } from './administration.ts'
 import { authenticateInText } from './ascii-authentication.ts'
-import { checkLine, CR, CRLF, dataEnd, decimal, decimal64, LF, lineEnd, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
+import { checkLine, CR, CRLF, dataEnd, decimal, decimal64, digitAt, LF, lineEnd, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
 import { opaqueToken } from './opaque-token.ts'
 
 /** The longest key in bytes of which the base64 form has no more than the 250 characters that memcached takes. */
@@ -82,21 +82,16 @@ function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
 function readReply(reader: ByteReader, status: Status, maxLength: number): MetaFrame | undefined {
   const { bytes, start, end } = reader
   const frame: MetaFrame = { status, item: undefined, opaque: -1, place: -1, flags: -1, cas: undefined, awaited: false, malformed: false, about: undefined }
-  let at = start + status.length
+  let at = start + 2
   let length = 0
   if (status === 'VA') {
-    const lengthEnd = tokenEnd(bytes, at + 1, end)
-    length = decimal(bytes, at + 1, lengthEnd)
-    at = lengthEnd
+    for (let digit; (digit = digitAt(bytes, (at += 1), end)) >= 0; ) length = length * 10 + digit
+    if (at === start + 3) frame.malformed = true
   }
-  while (bytes[at] === SPACE && at < end) {
-    const flagEnd = tokenEnd(bytes, at + 1, end)
-    readFlag(frame, bytes, at + 1, flagEnd)
-    at = flagEnd
-  }
+  while (at + 1 < end && bytes[at] === SPACE) at = readFlag(frame, bytes, at + 1, end)
   if (at + 1 >= end && !bytes.subarray(at, end).includes(LF)) return unfinishedLine(reader)
   checkLine(at - start)
-  if (length < 0 || frame.malformed || bytes[at] !== CR || bytes[at + 1] !== LF) {
+  if (frame.malformed || bytes[at] !== CR || bytes[at + 1] !== LF) {
     throw new MemcacheProtocolError(`this is no meta reply: ${show(bytes, start, Math.min(at, end))}`)
   }
   if (status !== 'VA') {
@@ -111,21 +106,34 @@ function readReply(reader: ByteReader, status: Status, maxLength: number): MetaF
   return frame
 }
 
-/** One flag of a reply: a letter, and what follows it up to the next blank. */
-function readFlag(frame: MetaFrame, bytes: Buffer, from: number, to: number): void {
+/** One flag of a reply: a letter, and what follows it up to the next blank. Gives where that is, or `end`. */
+function readFlag(frame: MetaFrame, bytes: Buffer, from: number, end: number): number {
+  if ((bytes[from] as number) <= SPACE) return from
+  let to = from + 1
+  let number = 0 // nearly always one follows
+  for (let digit; (digit = digitAt(bytes, to, end)) >= 0; to += 1) number = number * 10 + digit
+  const flagEnd = tokenEnd(bytes, to, end)
+  const isNumber = to > from + 1 && to === flagEnd
   switch (bytes[from]) {
-    case 0x4f: { // O
-      let dot = from + 1
-      while (dot < to && bytes[dot] !== 0x2e) dot += 1
-      frame.opaque = decimal(bytes, from + 1, dot)
-      if (frame.opaque < 0) frame.malformed = true
-      if (dot < to) frame.place = decimal(bytes, dot + 1, to)
-      return
-    }
+    case 0x4f: // O
+      frame.opaque = number
+      if (isNumber) return flagEnd
+      if (to === from + 1 || bytes[to] !== 0x2e) frame.malformed = true
+      frame.place = decimal(bytes, to + 1, flagEnd)
+      return flagEnd
     case 0x66: // f
-      frame.flags = number(frame, bytes, from, to)
-      if (frame.flags > 0xffff_ffff) frame.malformed = true
-      return
+      frame.flags = number
+      if (!isNumber || number > 0xffff_ffff) frame.malformed = true
+      return flagEnd
+    default:
+      readOtherFlag(frame, bytes, from, flagEnd)
+      return flagEnd
+  }
+}
+
+/** A flag that only some replies have. */
+function readOtherFlag(frame: MetaFrame, bytes: Buffer, from: number, to: number): void {
+  switch (bytes[from]) {
     case 0x63: // c
       frame.cas = decimal64(bytes.toString('latin1', from + 1, to))
       if (frame.cas === undefined) frame.malformed = true

@@ -95,8 +95,8 @@ export function exptime(expires: number): number {
  */
 export function packetSize({ bytes, start, end }: ByteReader, maxLength: number): number | undefined {
   if (end - start < HEADER) return undefined
-  const bodyLength = bytes.readUInt32BE(start + 8)
-  const valueLength = bodyLength - bytes.readUInt16BE(start + 2) - (bytes[start + 4] as number)
+  const bodyLength = uint32At(bytes, start + 8)
+  const valueLength = bodyLength - uint16At(bytes, start + 2) - (bytes[start + 4] as number)
   if (valueLength < 0) throw new MemcacheProtocolError(`a reply announces ${bodyLength} bytes, and a longer key in them`)
   if (valueLength > maxLength) throw new MemcacheProtocolError(`a reply announces a value of ${valueLength} bytes, ${maxLength} are accepted`)
   return HEADER + bodyLength
@@ -157,4 +157,14 @@ export function addStatistic(stats: Statistics, name: string, value: Buffer): vo
 /** A byte in a message. */
 export function hex(byte: number): string {
   return byte.toString(16).padStart(2, '0')
+}
+
+/** The number in two bytes. Those of Node's own `readUInt16BE` and its like take twice as long to come by. */
+export function uint16At(bytes: Buffer, at: number): number {
+  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
+}
+
+/** The number in four bytes. */
+export function uint32At(bytes: Buffer, at: number): number {
+  return (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0
 }
