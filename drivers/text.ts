@@ -166,11 +166,22 @@ function keysPerLine(keys: readonly string[], verb: string): number[] {
   return counts
 }
 
+/** What stands between key and length for these flags and this time, which many stores one after the other have in common. */
+let lastFlags = 0
+let lastExpires = 0
+let lastOptions = ' 0 0 '
+
+function storeOptions(flags: number, expires: number): string {
+  if (flags === lastFlags && expires === lastExpires) return lastOptions
+  lastFlags = flags
+  lastExpires = expires
+  return (lastOptions = ` ${flags} ${expires} `)
+}
+
 /** `<mode> <key> <flags> <exptime> <length>[ <cas>]\r\n<data>\r\n` */
 function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store', Content>): Bytes {
   const length = mode === 'cas' ? `${value.length} ${cas}` : value.length
-  if (flags === 0 && expires === 0) return withValue(`${mode} ${key} 0 0 ${length}\r\n`, value, CRLF) // nearly always: to make text of numbers takes time
-  return withValue(`${mode} ${key} ${flags} ${expires} ${length}\r\n`, value, CRLF)
+  return withValue(`${mode} ${key}${storeOptions(flags, expires)}${length}\r\n`, value, CRLF)
 }
 
 /**

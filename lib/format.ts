@@ -10,6 +10,7 @@ import { compression, lengthLimit, type Compressor } from './compression.ts'
 import { SHORT_VALUE } from './driver.ts'
 import { MemcacheValueError } from './errors.ts'
 import { flags } from './flags.ts'
+import { isOrdinaryBuffer, latin1Text, trueLength } from './plain-bytes.ts'
 import { ReceivedItem } from './received-item.ts'
 import { ownFormat, serialization, type Format, type Serializer } from './serialization.ts'
 
@@ -54,25 +55,34 @@ export function valueFormat({ serializer, compressor, minCompressLength, maxValu
   const squeeze = compression(format, { minLength: minCompressLength, maxLength })
   const codec = compose(serialization(format), compose(squeeze, lengthLimit(maxValueLength)))
   const longest = isFormat(serializer) ? -1 : Math.min(maxValueLength, SHORT_VALUE)
-  /** Whether this is text that is stored as it is: nothing is to be done to it, and each of its characters is a byte. */
-  const isPlain = (value: unknown, options: EncodeOptions | undefined): value is string => {
-    if (typeof value !== 'string' || value.length > longest) return false
+  /** Whether nothing is to be done to a value of this length, which is short. */
+  const staysAsItIs = (length: number, options: EncodeOptions | undefined): boolean => {
     const least = options?.minCompressLength ?? minCompressLength
-    return (least === 0 || value.length < least) && Buffer.byteLength(value) === value.length
+    return length <= longest && (least === 0 || length < least)
   }
-  const readsText = !isFormat(serializer)
+  /** The latin1 text as which a value is stored, if that is all there is to it. */
+  const textOf = (value: unknown, options: EncodeOptions | undefined): string | undefined => {
+    if (typeof value === 'string') return staysAsItIs(value.length, options) && Buffer.byteLength(value) === value.length ? value : undefined
+    return isOrdinaryBuffer(value) && staysAsItIs(trueLength(value), options) ? latin1Text(value) : undefined
+  }
+  const isOurs = !isFormat(serializer)
   return {
     ...codec,
     read(item) {
-      if (readsText && item.flags === flags.string && item instanceof ReceivedItem) {
+      if (isOurs && item.flags === flags.string && item instanceof ReceivedItem) {
         const { text } = item
         if (!text.includes('\ufffd')) return text // else it may be no UTF-8
       }
+      if (isOurs && item.flags === flags.bytes && item instanceof ReceivedItem && item.length <= SHORT_VALUE) return item.copy
       return codec.decode(item).value
     },
     counterFlags: format.counterFlags ?? flags.integer,
-    item: (value, cas, mode, options, latin1) =>
-      latin1 && isPlain(value, options) ? { value, flags: flags.string, cas } : codec.encode({ value, flags: 0, cas }, mode, options),
+    item(value, cas, mode, options, latin1) {
+      const text = latin1 ? textOf(value, options) : undefined
+      if (text === undefined) return codec.encode({ value, flags: 0, cas }, mode, options)
+      const isPiece = mode === 'append' || mode === 'prepend' // the flags of what is there stay
+      return { value: text, flags: typeof value === 'string' || isPiece ? flags.string : flags.bytes, cas }
+    },
   }
 }
 

@@ -1,5 +1,5 @@
 /// <reference types="node" preserve="true" />
-import { isAscii, type Buffer } from 'node:buffer'
+import { Buffer, isAscii } from 'node:buffer'
 import type { Chunk } from './byte-reader.ts'
 import type { Item } from './commands.ts'
 
@@ -35,6 +35,14 @@ export class ReceivedItem implements Item {
   get value(): Buffer {
     const { bytes, moved } = this.chunk
     return bytes.subarray(this.from - moved, this.to - moved)
+  }
+
+  /** The value in memory of its own. */
+  get copy(): Buffer {
+    const { bytes, moved } = this.chunk
+    const copy = Buffer.allocUnsafe(this.length)
+    bytes.copy(copy, 0, this.from - moved, this.to - moved)
+    return copy
   }
 
   /** The value as UTF-8; what is none is replaced by U+FFFD. */
