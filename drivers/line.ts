@@ -66,9 +66,12 @@ export function digitAt(bytes: Buffer, index: number, to: number): number {
   return digit <= 9 ? digit : -1
 }
 
-/** The decimal number in these bytes; -1 where they are none, or of more than ten digits, which no length or flag has. */
+/** No length, and none of the flags, has more. */
+export const MOST_DIGITS = 10
+
+/** The decimal number in these bytes; -1 where they are none, or of more than ten digits. */
 export function decimal(bytes: Buffer, from: number, to: number): number {
-  if (to === from || to - from > 10) return -1
+  if (to === from || to - from > MOST_DIGITS) return -1
   let number = 0
   for (let index = from; index < to; index += 1) {
     const digit = (bytes[index] as number) - ZERO

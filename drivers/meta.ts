@@ -9,7 +9,7 @@ import { plain, ReceivedItem } from '../lib/received-item.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, stats, unexpectedFrame, verbosity, version } from './administration.ts'
 import { authenticateInText } from './ascii-authentication.ts'
-import { checkLine, CR, CRLF, dataEnd, decimal, decimal64, digitAt, LF, lineEnd, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
+import { checkLine, CR, CRLF, dataEnd, decimal, decimal64, digitAt, LF, lineEnd, MOST_DIGITS, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
 import { opaqueToken } from './opaque-token.ts'
 
 /** The longest key in bytes of which the base64 form has no more than the 250 characters that memcached takes. */
@@ -86,7 +86,7 @@ function readReply(reader: ByteReader, status: Status, maxLength: number): MetaF
   let length = 0
   if (status === 'VA') {
     for (let digit; (digit = digitAt(bytes, (at += 1), end)) >= 0; ) length = length * 10 + digit
-    if (at === start + 3) frame.malformed = true
+    if (at === start + 3 || at - start - 3 > MOST_DIGITS) frame.malformed = true
   }
   while (at + 1 < end && bytes[at] === SPACE) at = readFlag(frame, bytes, at + 1, end)
   if (at + 1 >= end && !bytes.subarray(at, end).includes(LF)) return unfinishedLine(reader)
@@ -113,12 +113,13 @@ function readFlag(frame: MetaFrame, bytes: Buffer, from: number, end: number): n
   let number = 0 // nearly always one follows
   for (let digit; (digit = digitAt(bytes, to, end)) >= 0; to += 1) number = number * 10 + digit
   const flagEnd = tokenEnd(bytes, to, end)
-  const isNumber = to > from + 1 && to === flagEnd
+  const digits = to - from - 1
+  const isNumber = digits > 0 && digits <= MOST_DIGITS && to === flagEnd
   switch (bytes[from]) {
     case 0x4f: // O
       frame.opaque = number
       if (isNumber) return flagEnd
-      if (to === from + 1 || bytes[to] !== 0x2e) frame.malformed = true
+      if (digits === 0 || digits > MOST_DIGITS || bytes[to] !== 0x2e) frame.malformed = true
       frame.place = decimal(bytes, to + 1, flagEnd)
       return flagEnd
     case 0x66: // f

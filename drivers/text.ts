@@ -9,7 +9,7 @@ import { wire } from '../lib/wire.ts'
 import { flush, stats, unexpectedFrame, verbosity, version, wordOf } from './administration.ts'
 import { authenticateInText } from './ascii-authentication.ts'
 import { AskedKeys } from './asked-keys.ts'
-import { CR, CRLF, dataEnd, decimal64, digitAt, LF, lineEnd, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine, usableAfter } from './line.ts'
+import { checkLine, CR, CRLF, dataEnd, decimal64, digitAt, LF, lineEnd, MOST_DIGITS, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine, usableAfter } from './line.ts'
 
 /** What memcached reads at a time. It also takes longer lines of `get` and `gets`, and of no other command, for which it has to find more memory. */
 const LONGEST_LINE = 16 * 1024
@@ -98,9 +98,10 @@ function readValue(reader: ByteReader, maxLength: number): ValueFrame | undefine
   const lineEnd = withCas ? tokenEnd(bytes, lengthEnd + 1, end) : lengthEnd
   const cas = withCas ? decimal64(bytes.toString('latin1', lengthEnd + 1, lineEnd)) : undefined
   const separated = lineEnd + 1 < end && bytes[keyEnd] === SPACE && bytes[flagsEnd] === SPACE && bytes[lineEnd] === CR && bytes[lineEnd + 1] === LF
-  const complete = keyEnd > keyStart && flagsEnd > keyEnd + 1 && lengthEnd > flagsEnd + 1 && withCas === (cas !== undefined)
+  const complete = keyEnd > keyStart && isNumber(keyEnd + 1, flagsEnd) && isNumber(flagsEnd + 1, lengthEnd) && withCas === (cas !== undefined)
+  checkLine(Math.min(lineEnd, end) - start)
   if (!separated || !complete || flags > 0xffff_ffff) {
-    if (!bytes.subarray(start, end).includes(LF)) return unfinishedLine(reader)
+    if (lineEnd + 1 >= end && !bytes.subarray(start, end).includes(LF)) return unfinishedLine(reader)
     throw new MemcacheProtocolError(`this is no VALUE line: ${show(bytes, start, Math.min(lineEnd, end))}`)
   }
   const from = lineEnd + CRLF.length
@@ -111,6 +112,11 @@ function readValue(reader: ByteReader, maxLength: number): ValueFrame | undefine
   const item = new ReceivedItem(reader.lend(), from, to, flags, cas)
   reader.advance(last ? next + END.line.length : next)
   return { item, last, keyStart, keyEnd }
+}
+
+/** Whether what lies between these places, nothing but digits, is a number. */
+function isNumber(from: number, to: number): boolean {
+  return to > from && to - from <= MOST_DIGITS
 }
 
 /** Whether `VALUE ` stands here. */

@@ -67,7 +67,7 @@ export class Caller implements CommandOwner {
   }
 
   /** Runs a command with what its request is made of. */
-  run<O extends Op, R>(command: Command<O, R>, options: CallOptions | undefined, key: KeyLike = '', value?: unknown): Promise<R> {
+  run<O extends Op, R>(command: Command<O, R>, options: CallOptions | undefined, key?: KeyLike, value?: unknown): Promise<R> {
     if (this.#tracer?.active) return this.#tracer.trace(command.name, (observe) => this.#through(observe).run(command, options, key, value))
     const direct = this.#direct
     if (direct === undefined) return this.#runThrough(command, options, key, value)
@@ -78,7 +78,7 @@ export class Caller implements CommandOwner {
     })
     try {
       this.#check(command.name, options)
-      const request = command.build(key, value, options)
+      const request = command.build(key as KeyLike, value, options)
       pending = new Pending(request, command, resolve)
       direct.begin(pending, command.way ?? direct.wayOf(request.op), options)
     } catch (error) {
@@ -89,14 +89,14 @@ export class Caller implements CommandOwner {
   }
 
   /** The same through the user's layers, or on a driver that is none of ours. */
-  #runThrough<O extends Op, R>(command: Command<O, R>, options: CallOptions | undefined, key: KeyLike, value: unknown): Promise<R> {
+  #runThrough<O extends Op, R>(command: Command<O, R>, options: CallOptions | undefined, key: KeyLike | undefined, value: unknown): Promise<R> {
     const { name, result } = command
     const fail = (error: unknown): never => {
       throw this.fault(error, name, fail)
     }
     try {
       this.#check(name, options)
-      const request = command.build(key, value, options)
+      const request = command.build(key as KeyLike, value, options)
       const finish = (reply: Reply<O>): R => {
         try {
           return result(reply, request)

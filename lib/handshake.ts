@@ -31,8 +31,9 @@ export function openSession<Frame>(endpoint: Endpoint, protocol: Protocol<Frame>
     reader.feed(bytes, length)
     const frame = reader.ready ? protocol.frame(reader, LONGEST_REPLY) : undefined
     if (frame !== undefined && reader.start < reader.end) throw new MemcacheProtocolError('the server sent bytes that nobody asked for')
+    const step = frame && steps.next(frame) // as long as the frame's bytes are where they were read
     reader.keep()
-    if (frame !== undefined) go(steps.next(frame))
+    if (step !== undefined) go(step)
   }
   const socket = openSocket(endpoint, {
     open: () => go(steps.next()),

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer'
+import { types } from 'node:util'
 
 /** What all typed arrays inherit from: its properties are the true ones. */
 const TYPED_ARRAY = Object.getPrototypeOf(Uint8Array.prototype) as object
@@ -21,7 +22,7 @@ const { latin1Slice } = Buffer.prototype as unknown as { latin1Slice(this: Uint8
 
 /** Whether this is a Buffer and nothing that only looks like one; not all are found that are one. */
 export function isOrdinaryBuffer(value: unknown): value is Buffer {
-  return ArrayBuffer.isView(value) && Object.getPrototypeOf(value) === Buffer.prototype
+  return types.isUint8Array(value) && Object.getPrototypeOf(value) === Buffer.prototype
 }
 
 /** Its length in bytes, whatever a property of that name says. */

@@ -349,6 +349,20 @@ void t.test('a Buffer or a Date whose methods lie is what it is', async (t) => {
   }
 })
 
+void t.test('what looks like a Buffer and is none, and a key that is missing, are named', async (t) => {
+  const { client, sent } = await scene(t)
+  for (const { name } of [Uint16Array, Float64Array, Int8Array, Uint8ClampedArray, DataView]) {
+    const view = name === 'DataView' ? new DataView(new ArrayBuffer(8)) : new (Reflect.get(globalThis, name) as new (size: number) => object)(8)
+    const like = Object.setPrototypeOf(view, Buffer.prototype) as Buffer
+    const calls = [client.set('k', like), client.append('k', like), client.setMulti([['k', like]])]
+    for (const call of calls) t.match(await call.catch((error: unknown) => error), { name: 'MemcacheValueError', sent: false }, name)
+  }
+  for (const call of [client.get(undefined as never), client.set(undefined as never, 'v'), client.delete(undefined as never)]) {
+    t.match(await call.catch((error: unknown) => error), { name: 'MemcacheKeyError', message: /not a undefined/ })
+  }
+  t.equal(sent(), '')
+})
+
 void t.test('commands never throw, however they are called', async (t) => {
   const { client } = await scene(t)
   const names = ['get', 'getMulti', 'gets', 'getsMulti', 'gat', 'gats', 'touch', 'set', 'add', 'replace', 'append', 'prepend', 'cas', 'setMulti', 'delete', 'deleteMulti', 'incr', 'decr', 'flushAll', 'stats', 'version', 'verbosity'] as const

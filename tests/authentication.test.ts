@@ -242,6 +242,19 @@ t.test('a handshake that drips, stalls, babbles', async (t) => {
     })
     t.equal(await opened.client(dripping, { driver: way.driver, ...ada }).version(), '1', `${way.name}: drop by drop`)
 
+    for (let at = 1; at < 40; at += 1) {
+      const halting = await opened.scripted(async (peer) => {
+        for (let count = 0; count < 2; count += 1) {
+          const answer = way.answers(await peer.request())
+          await peer.pieces([answer.slice(0, at), answer.slice(at)])
+        }
+        for (;;) peer.send(versionAnswer(way, await peer.request()))
+      })
+      const client = opened.client(halting, { driver: way.driver, ...ada })
+      t.equal(await client.version(), '1', `${way.name}: in two pieces, cut at ${at}`)
+      await client.close()
+    }
+
     for (const step of [0, 1]) {
       const stalling = await opened.scripted(async (peer) => {
         for (let count = 0; count < step; count += 1) peer.send(way.answers(await peer.request()))

@@ -344,7 +344,7 @@ t.test('a reply to many keys that is out of order', async (t) => {
 
 t.test('what is outside the grammar', async (t) => {
   const lines = [
-    'VA', 'VA ', 'VA  ', 'VA f0', 'VA x f0', 'VA -1 f0', 'VA +1 f0', 'VA 1.0 f0', 'VA 1e1 f0', 'VA 1x f0', 'VA 0x1 f0', 'VA 12345678901 f0', 'VA 1000001 O42 f0',
+    'VA', 'VA ', 'VA  ', 'VA f0', 'VA x f0', 'VA -1 f0', 'VA +1 f0', 'VA 1.0 f0', 'VA 1e1 f0', 'VA 1x f0', 'VA 0x1 f0', 'VA 12345678901 f0', 'VA 00000000001 O42 f0', 'VA 1 O00000000042 f0', 'VA 1 O42 f00000000000', 'VA 1000001 O42 f0',
     'VA 2147483648 O42 f0', 'VA 9999999999 O42 f0', 'VA  1 O42 f0', ' VA 1 O42 f0', 'VA\t1 O42 f0', 'VA 1\tO42 f0', 'VA 1 O42\tf0', 'VA 1 O42 f0\t', 'VA 1 O42 f0\x00', 'VA 1 O42 f0\x0b', 'VA 1 O42 f0\n',
     'VA 1 O42 f', 'VA 1 O42 fx', 'VA 1 O42 f-1', 'VA 1 O42 f4294967296', 'VA 1 O42 f99999999999', 'VA 1 O42 f1.5', 'VA 1 O42 f0 c', 'VA 1 O42 f0 cx', 'VA 1 O42 f0 c-1',
     'VA 1 O42 f0 c18446744073709551616', 'VA 1 O42 f0 c123456789012345678901', 'VA 1 O42 f0 s', 'VA 1 O42 f0 sx', 'VA 1 O42 f0 s-1', 'VA 1 O42 f0 t', 'VA 1 O42 f0 tx', 'VA 1 O42 f0 t-2',

@@ -10,7 +10,7 @@ import {
   MemcacheServerError,
   MemcacheUnsupportedError,
 } from '../lib/errors.ts'
-import { decoded, encoded, EVERY as COMMON, exchangeOf, item, misreadCuts, MODES, multi, plain, requests, store, unaskedIn } from './support/exchanges.ts'
+import { decoded, encoded, EVERY as COMMON, exchangeOf, item, misreadCuts, MODES, multi, plain, replyIn, requests, store, unaskedIn } from './support/exchanges.ts'
 
 /** The text protocol as what it is: functions from requests to bytes, and from bytes to replies. */
 
@@ -218,12 +218,15 @@ t.test('what is outside the grammar', async (t) => {
     'VALUE k 0 -1', 'VALUE k -1 1', 'VALUE k 0 100000000000', 'VALUE k 0 2147483648', 'VALUE k 0 1000001', 'VALUE k 4294967296 1',
     'VALUE k 0 1x', 'VALUE k 0x 1', 'VALUE k 0 +1', 'VALUE k 0 1.0', 'VALUE k 0 1e1', 'VALUE k 0', 'VALUE k', 'VALUE ', 'VALUE', 'VALUE  0 1',
     'VALUE k  0 1', 'VALUE k 0  1', 'VALUE k 0 1 ', 'VALUE k 0 1 x', 'VALUE k 0 1 1 1', 'VALUE k 0 1 -1', 'VALUE k 0 1 123456789012345678901',
-    'VALUE k 0 ', 'VALUE k\t0\t1', 'value k 0 1', ' VALUE k 0 1', 'VALUES k 0 1',
+    'VALUE k 0 ', 'VALUE k 00000000000 1', 'VALUE k 0 00000000001', `VALUE k ${'0'.repeat(65_600)} 1`, 'VALUE k\t0\t1', 'value k 0 1', ' VALUE k 0 1', 'VALUES k 0 1',
   ]
   for (const line of lines) {
     t.throws(() => decode(get, `${line}\r\n1\r\nEND\r\n`), MemcacheProtocolError, line)
     t.throws(() => decode(multi('k', 'l'), `${line}\r\n1\r\nEND\r\n`), MemcacheProtocolError, `multi: ${line}`)
   }
+  for (const line of ['VALUE k\x01\x02\x03\x04', 'VALUE k 0 1x junk', 'VALUE k 0x 1 junk']) t.throws(() => decode(get, line), MemcacheProtocolError, `${JSON.stringify(line)}: its end is not waited for`)
+  const long = `VALUE k ${'0'.repeat(65_600)} 1\r\n1\r\nEND\r\n`
+  for (const at of [400, 33_000, 65_000, 65_535, 65_537, 65_608, 65_609, 65_610]) t.throws(() => replyIn(textProtocol, get, [long.slice(0, at), long.slice(at)].map((piece) => Buffer.from(piece, 'latin1'))), /longer than/, `cut at ${at}`)
   for (const behind of ['\n\r', 'X\r', '\r\r', '\n\n', 'XX', '\r\x00']) {
     t.throws(() => decode(get, `VALUE k 0 1\r\n1${behind}END\r\n`), MemcacheProtocolError, `${JSON.stringify(behind)} behind a value`)
   }

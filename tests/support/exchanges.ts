@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { inspect } from 'node:util'
-import { ByteReader } from '../../lib/byte-reader.ts'
+import { ByteReader, readMemory } from '../../lib/byte-reader.ts'
 import type { Item, Op, Reply, Request, StoreMode } from '../../lib/commands.ts'
 import { foldOf, more, type Bytes, type Exchange, type Protocol } from '../../lib/driver.ts'
 import { MemcacheError } from '../../lib/errors.ts'
@@ -30,11 +30,17 @@ export function latin1(bytes: Bytes): string {
 /** What stands in a socket's memory from before: it reads like a reply, too. */
 const STALE = Buffer.from(' O42 f0\r\nv\r\nEND\r\nMN\r\n')
 
-/** Feeds a piece as a connection does, in memory that is longer than it; gives that, to be overwritten when the turn is over. */
+/** Feeds a piece as a connection does, in memory that is longer than it; gives what of that is to be overwritten when the turn is over. */
 export function feed(reader: ByteReader, piece: Buffer): Buffer {
-  const memory = Buffer.concat([piece, STALE])
-  reader.feed(memory, piece.length)
-  return memory
+  const whole = Buffer.concat([piece, STALE])
+  const shared = readMemory()
+  if (whole.length > shared.length) {
+    reader.feed(whole, piece.length)
+    return whole
+  }
+  whole.copy(shared)
+  reader.feed(shared, piece.length)
+  return shared.subarray(0, whole.length)
 }
 
 /** Stands for a reply that is not whole. */
