@@ -34,7 +34,6 @@ import { Statistics } from './statistics.ts'
 const REQUEST = 0x80
 const { GET, DELETE, INCREMENT, DECREMENT, FLUSH, NOOP, VERSION, GETKQ, STAT, TOUCH, GAT } = OPCODE
 const { OK, KEY_ENOENT } = STATUS
-const NO_FLAGS_NOR_EXPIRY = '\0\0\0\0\0\0\0\0'
 
 /** A response: 24 bytes of header, extras, key, value. */
 class Packet {
@@ -203,10 +202,23 @@ function keyOf({ bytes, keyStart, start }: Packet): Key {
 }
 
 /** SET, ADD, REPLACE with flags and time to live, a cas id in SET's header; APPEND and PREPEND with the value alone. */
+/** Flags and time as a store says them, which many have in common that come one after the other. */
+let lastFlags = 0
+let lastExpires = 0
+let lastExtras = '\0\0\0\0\0\0\0\0'
+
+function storeExtras(flags: number, expires: number): string {
+  if (flags === lastFlags && expires === lastExpires) return lastExtras
+  lastExtras = uint32(flags) + uint32(exptime(expires))
+  lastFlags = flags
+  lastExpires = expires
+  return lastExtras
+}
+
 function encodeStore({ mode, key, item: { value, flags, cas = 0n }, expires }: Request<'store', Content>, opaque: number): Bytes {
   const { opcode } = STORE[mode]
   if (mode === 'append' || mode === 'prepend') return packet(opcode, opaque, key, '', value)
-  const extras = flags === 0 && expires === 0 ? NO_FLAGS_NOR_EXPIRY : uint32(flags) + uint32(exptime(expires)) // nearly always the first
+  const extras = storeExtras(flags, expires)
   if (mode !== 'cas') return packet(opcode, opaque, key, extras, value)
   return cas === 0n ? packet(GET, opaque, key) : packet(opcode, opaque, key, extras, value, cas)
 }

@@ -179,9 +179,10 @@ let lastOptions = ' 0 0 '
 
 function storeOptions(flags: number, expires: number): string {
   if (flags === lastFlags && expires === lastExpires) return lastOptions
+  lastOptions = ` ${flags} ${expires} `
   lastFlags = flags
   lastExpires = expires
-  return (lastOptions = ` ${flags} ${expires} `)
+  return lastOptions
 }
 
 /** `<mode> <key> <flags> <exptime> <length>[ <cas>]\r\n<data>\r\n` */
