@@ -7,6 +7,7 @@ import { MemcacheProtocolError, type MemcacheDriverError, type MemcacheError } f
 import { ReceivedItem } from '../lib/received-item.ts'
 import { wire } from '../lib/wire.ts'
 import { AskedKeys } from './asked-keys.ts'
+import { uint16At, uint32At } from './big-endian.ts'
 import { checkSection, refusal, unaskedLine } from './line.ts'
 import {
   addStatistic,
@@ -24,12 +25,11 @@ import {
   refused,
   STATUS,
   STORE,
-  uint16At,
-  uint32At,
   uncheckedCas,
 } from './packet.ts'
 import { authenticateBySasl } from './sasl.ts'
 import { Statistics } from './statistics.ts'
+import { storeTerms } from './store-terms.ts'
 
 const REQUEST = 0x80
 const { GET, DELETE, INCREMENT, DECREMENT, FLUSH, NOOP, VERSION, GETKQ, STAT, TOUCH, GAT } = OPCODE
@@ -201,20 +201,9 @@ function keyOf({ bytes, keyStart, start }: Packet): Key {
   return bytes.toString('latin1', keyStart, keyStart + uint16At(bytes, start + 2))
 }
 
+const storeExtras = storeTerms((flags, expires) => uint32(flags) + uint32(exptime(expires)))
+
 /** SET, ADD, REPLACE with flags and time to live, a cas id in SET's header; APPEND and PREPEND with the value alone. */
-/** Flags and time as a store says them, which many have in common that come one after the other. */
-let lastFlags = 0
-let lastExpires = 0
-let lastExtras = '\0\0\0\0\0\0\0\0'
-
-function storeExtras(flags: number, expires: number): string {
-  if (flags === lastFlags && expires === lastExpires) return lastExtras
-  lastExtras = uint32(flags) + uint32(exptime(expires))
-  lastFlags = flags
-  lastExpires = expires
-  return lastExtras
-}
-
 function encodeStore({ mode, key, item: { value, flags, cas = 0n }, expires }: Request<'store', Content>, opaque: number): Bytes {
   const { opcode } = STORE[mode]
   if (mode === 'append' || mode === 'prepend') return packet(opcode, opaque, key, '', value)

@@ -67,11 +67,16 @@ export function digitAt(bytes: Buffer, index: number, to: number): number {
 }
 
 /** No length, and none of the flags, has more. */
-export const MOST_DIGITS = 10
+const MOST_DIGITS = 10
+
+/** Whether what lies between these places, if it is nothing but digits, is a number: at least one, and not too many. */
+export function isNumber(from: number, to: number): boolean {
+  return to > from && to - from <= MOST_DIGITS
+}
 
 /** The decimal number in these bytes; -1 where they are none, or of more than ten digits. */
 export function decimal(bytes: Buffer, from: number, to: number): number {
-  if (to === from || to - from > MOST_DIGITS) return -1
+  if (!isNumber(from, to)) return -1
   let number = 0
   for (let index = from; index < to; index += 1) {
     const digit = (bytes[index] as number) - ZERO

@@ -9,7 +9,8 @@ import { plain, ReceivedItem } from '../lib/received-item.ts'
 import { wire } from '../lib/wire.ts'
 import { flush, stats, unexpectedFrame, verbosity, version } from './administration.ts'
 import { authenticateInText } from './ascii-authentication.ts'
-import { checkLine, CR, CRLF, dataEnd, decimal, decimal64, digitAt, LF, lineEnd, MOST_DIGITS, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
+import { uint16At } from './big-endian.ts'
+import { checkLine, CR, CRLF, dataEnd, decimal, decimal64, digitAt, isNumber, LF, lineEnd, refusal, show, SPACE, tokenEnd, unaskedLine, unfinishedLine, usableAfter } from './line.ts'
 import { opaqueToken } from './opaque-token.ts'
 
 /** The longest key in bytes of which the base64 form has no more than the 250 characters that memcached takes. */
@@ -20,7 +21,7 @@ type Status = 'VA' | 'HD' | 'EN' | 'NF' | 'NS' | 'EX' | 'MN'
 
 /** The status that these two bytes are. */
 function statusAt(bytes: Buffer, start: number): Status | undefined {
-  switch (((bytes[start] as number) << 8) | (bytes[start + 1] as number)) {
+  switch (uint16At(bytes, start)) {
     case 0x5641:
       return 'VA'
     case 0x4844:
@@ -86,7 +87,7 @@ function readReply(reader: ByteReader, status: Status, maxLength: number): MetaF
   let length = 0
   if (status === 'VA') {
     for (let digit; (digit = digitAt(bytes, (at += 1), end)) >= 0; ) length = length * 10 + digit
-    if (at === start + 3 || at - start - 3 > MOST_DIGITS) frame.malformed = true
+    if (!isNumber(start + 3, at)) frame.malformed = true
   }
   while (at + 1 < end && bytes[at] === SPACE) at = readFlag(frame, bytes, at + 1, end)
   if (at + 1 >= end && !bytes.subarray(at, end).includes(LF)) return unfinishedLine(reader)
@@ -113,18 +114,16 @@ function readFlag(frame: MetaFrame, bytes: Buffer, from: number, end: number): n
   let number = 0 // nearly always one follows
   for (let digit; (digit = digitAt(bytes, to, end)) >= 0; to += 1) number = number * 10 + digit
   const flagEnd = tokenEnd(bytes, to, end)
-  const digits = to - from - 1
-  const isNumber = digits > 0 && digits <= MOST_DIGITS && to === flagEnd
+  const begins = isNumber(from + 1, to)
   switch (bytes[from]) {
     case 0x4f: // O
       frame.opaque = number
-      if (isNumber) return flagEnd
-      if (digits === 0 || digits > MOST_DIGITS || bytes[to] !== 0x2e) frame.malformed = true
-      frame.place = decimal(bytes, to + 1, flagEnd)
+      if (!begins || (to < flagEnd && bytes[to] !== 0x2e)) frame.malformed = true
+      if (to < flagEnd) frame.place = decimal(bytes, to + 1, flagEnd)
       return flagEnd
     case 0x66: // f
       frame.flags = number
-      if (!isNumber || number > 0xffff_ffff) frame.malformed = true
+      if (!begins || to < flagEnd || number > 0xffff_ffff) frame.malformed = true
       return flagEnd
     default:
       readOtherFlag(frame, bytes, from, flagEnd)

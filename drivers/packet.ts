@@ -9,6 +9,7 @@ import {
   MemcacheProtocolError,
   MemcacheServerError,
 } from '../lib/errors.ts'
+import { uint16At, uint32At } from './big-endian.ts'
 import { CRLF, lineEnd, printable, statistic } from './line.ts'
 import type { Statistics } from './statistics.ts'
 
@@ -157,14 +158,4 @@ export function addStatistic(stats: Statistics, name: string, value: Buffer): vo
 /** A byte in a message. */
 export function hex(byte: number): string {
   return byte.toString(16).padStart(2, '0')
-}
-
-/** The number in two bytes. Those of Node's own `readUInt16BE` and its like take twice as long to come by. */
-export function uint16At(bytes: Buffer, at: number): number {
-  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
-}
-
-/** The number in four bytes. */
-export function uint32At(bytes: Buffer, at: number): number {
-  return (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0
 }

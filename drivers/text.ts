@@ -9,7 +9,9 @@ import { wire } from '../lib/wire.ts'
 import { flush, stats, unexpectedFrame, verbosity, version, wordOf } from './administration.ts'
 import { authenticateInText } from './ascii-authentication.ts'
 import { AskedKeys } from './asked-keys.ts'
-import { checkLine, CR, CRLF, dataEnd, decimal64, digitAt, LF, lineEnd, MOST_DIGITS, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine, usableAfter } from './line.ts'
+import { uint32At } from './big-endian.ts'
+import { checkLine, CR, CRLF, dataEnd, decimal64, digitAt, isNumber, LF, lineEnd, show, SPACE, tokenEnd, unaskedLine, unexpected, unfinishedLine, usableAfter } from './line.ts'
+import { storeTerms } from './store-terms.ts'
 
 /** What memcached reads at a time. It also takes longer lines of `get` and `gets`, and of no other command, for which it has to find more memory. */
 const LONGEST_LINE = 16 * 1024
@@ -114,15 +116,9 @@ function readValue(reader: ByteReader, maxLength: number): ValueFrame | undefine
   return { item, last, keyStart, keyEnd }
 }
 
-/** Whether what lies between these places, nothing but digits, is a number. */
-function isNumber(from: number, to: number): boolean {
-  return to > from && to - from <= MOST_DIGITS
-}
-
 /** Whether `VALUE ` stands here. */
 function beginsValue(bytes: Buffer, start: number): boolean {
-  const first = ((bytes[start] as number) << 24) | ((bytes[start + 1] as number) << 16) | ((bytes[start + 2] as number) << 8) | (bytes[start + 3] as number)
-  return first === 0x56414c55 && bytes[start + 4] === 0x45 && bytes[start + 5] === SPACE
+  return uint32At(bytes, start) === 0x56414c55 && bytes[start + 4] === 0x45 && bytes[start + 5] === SPACE
 }
 
 function startsWith(bytes: Buffer, start: number, expected: Buffer): boolean {
@@ -172,18 +168,8 @@ function keysPerLine(keys: readonly string[], verb: string): number[] {
   return counts
 }
 
-/** What stands between key and length for these flags and this time, which many stores one after the other have in common. */
-let lastFlags = 0
-let lastExpires = 0
-let lastOptions = ' 0 0 '
-
-function storeOptions(flags: number, expires: number): string {
-  if (flags === lastFlags && expires === lastExpires) return lastOptions
-  lastOptions = ` ${flags} ${expires} `
-  lastFlags = flags
-  lastExpires = expires
-  return lastOptions
-}
+/** What stands between key and length. */
+const storeOptions = storeTerms((flags, expires) => ` ${flags} ${expires} `)
 
 /** `<mode> <key> <flags> <exptime> <length>[ <cas>]\r\n<data>\r\n` */
 function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store', Content>): Bytes {

@@ -324,10 +324,11 @@ export class Client extends EventEmitter<ClientEvents> {
   ): Promise<Map<string, R>> {
     return this.#caller.guard(command, options, async (caller) => {
       const latest = new Map(build().map((pair) => [pair[1].key, pair]))
-      const { names } = this.#requests.named(Array.from(latest.values(), ([key]) => key))
+      const { names, results } = this.#requests.named(Array.from(latest.values(), ([key]) => key))
       const requests = Array.from(latest.values(), ([, request]) => request)
       const replies = await caller.all(requests, options)
-      return new Map(names.map((name, place) => [name, result(replies[place] as Reply<O>)]))
+      for (const [place, name] of names.entries()) results.set(name, result(replies[place] as Reply<O>))
+      return results as Map<string, R>
     })
   }
 

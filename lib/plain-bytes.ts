@@ -32,5 +32,5 @@ export function trueLength(bytes: Buffer): number {
 
 /** Its bytes as they are at this moment, one character a byte, whatever has been done to its methods. */
 export function latin1Text(bytes: Buffer): string {
-  return latin1Slice.call(bytes, 0, lengthOf.call(bytes))
+  return latin1Slice.call(bytes, 0, trueLength(bytes))
 }
