@@ -2,16 +2,33 @@
  * Builds dist/: the same sources as ES modules and as CommonJS. The compiler writes the declarations, one for each source, of which
  * those stay that a way into the package leads to. The code is in one file for each of these ways, with all that it needs: to load
  * a hundred small files takes several times as long as to run them, and each further one a tenth of what they take together.
+ * The main way has two: the ES module is for bundlers, which leave out by themselves what a program does not need; build-node.js
+ * makes what Node loads.
  */
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { build } from 'esbuild'
+import { buildForNode } from './build-node.js'
 
 process.chdir(import.meta.dirname)
 const { exports } = JSON.parse(readFileSync('package.json', 'utf8'))
 const ways = Object.values(exports).filter((way) => typeof way !== 'string') // but package.json
 const [esm, cjs] = ['dist/esm', 'dist/cjs']
+const main = 'lib/index.ts'
+const others = ways.map((way) => way.import.default.replace(`./${esm}/`, '').replace(/\.js$/, '.ts')).filter((source) => source.endsWith('.ts'))
+
+/** What esbuild is told of all of them. */
+const common = {
+  bundle: true,
+  packages: 'external',
+  platform: 'node',
+  target: 'node20',
+  sourcemap: 'linked',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  logLevel: 'warning',
+}
 
 rmSync('dist', { recursive: true, force: true })
 for (const project of ['tsconfig.build.json', 'tsconfig.build.cjs.json']) {
@@ -19,8 +36,9 @@ for (const project of ['tsconfig.build.json', 'tsconfig.build.cjs.json']) {
 }
 keepReachable(esm, ways.map((way) => way.import.types))
 keepReachable(cjs, ways.map((way) => way.require.types))
-await bundle('esm')
-await bundle('cjs')
+await bundle('esm', [main, ...others])
+await bundle('cjs', others)
+await buildForNode(main, 'dist/node', { esm: { ...common, ...inFormat('esm') }, cjs: { ...common, ...inFormat('cjs') } })
 
 // Node takes every .js file of this package for an ES module unless a package.json nearer to it says otherwise.
 writeFileSync(join(cjs, 'package.json'), '{ "type": "commonjs" }\n')
@@ -34,28 +52,18 @@ function keepReachable(folder, entries) {
   for (const file of readdirSync(folder, { recursive: true })) if (file.endsWith('.d.ts') && !reached.has(join(folder, file))) rmSync(join(folder, file))
 }
 
-/** Writes the code in one of the two formats. */
-async function bundle(format) {
-  await build({
-    entryPoints: ways.map((way) => way.import.default.replace(`./${esm}/`, '').replace(/\.js$/, '.ts')),
-    outdir: join('dist', format),
-    outbase: '.',
-    bundle: true,
-    format,
-    packages: 'external',
-    platform: 'node',
-    target: 'node20',
-    sourcemap: 'linked',
-    minifySyntax: true,
-    minifyWhitespace: true,
-    logLevel: 'warning',
-    // To ask where a file is, the two kinds of modules have no word in common.
-    define: format === 'cjs' ? { 'import.meta.url': '__filename' } : {},
-    plugins: [{ name: 'one client', setup: (setup) => setup.onResolve({ filter: /\/client\.ts$/ }, clientOf) }],
-  })
+/** Writes the code in one of the two formats, a file for each of these sources. */
+async function bundle(format, entryPoints) {
+  const setup = (plugin) => plugin.onResolve({ filter: /\/client\.ts$/ }, clientOf)
+  await build({ ...common, ...inFormat(format), entryPoints, outdir: join('dist', format), outbase: '.', plugins: [{ name: 'one client', setup }] })
 }
 
 /** The adapter for Keyv has the client of the main way. It is the only one that needs one. */
 function clientOf({ importer }) {
-  return importer.endsWith(join('lib', 'keyv.ts')) ? { path: './index.js', external: true } : undefined
+  return importer.endsWith(join('lib', 'keyv.ts')) ? { path: 'ermc', external: true } : undefined
+}
+
+/** To ask where a file is, the two kinds of modules have no word in common. */
+function inFormat(format) {
+  return { format, define: format === 'cjs' ? { 'import.meta.url': '__filename' } : {} }
 }

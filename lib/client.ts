@@ -20,7 +20,7 @@ import { stack } from './middleware.ts'
 import { checkTransports, endpointOf, keyRulesOf, resolveOptions, type ClientOptions } from './options.ts'
 import type { QueueOptions } from './queue/options.ts'
 import type { Queue } from './queue/queue.ts'
-import { Queues } from './queue/queues.ts'
+import { queuesOf, type QueueHost, type Queues } from './queue/queues.ts'
 import { checkRequests } from './request-check.ts'
 import { hitsOf, Requests } from './requests.ts'
 import { isStored, Results, same, type Read, type Versioned } from './results.ts'
@@ -48,7 +48,9 @@ export class Client extends EventEmitter<ClientEvents> {
   readonly #results: Results
   readonly #get: Command<'get', unknown>
   readonly #stores: { readonly [mode in StoreMode]: Command<'store', boolean> }
-  readonly #queues: Queues
+  readonly #queueHost: QueueHost
+  /** Made for the first queue. */
+  #queues: Queues | undefined
 
   /**
    * @param url `memcached://user:password@host:port`, `memcacheds:` for TLS, or `unix:/path`; options win over it.
@@ -79,7 +81,7 @@ export class Client extends EventEmitter<ClientEvents> {
     this.#driver = driver
     this.#caller = new Caller(execute, caller, life, direct)
     const keys = keyRulesOf(settings, driver)
-    this.#queues = new Queues({ driver, execute, open, endpoint, keys, caller, life, maxValueLength: settings.maxValueLength })
+    this.#queueHost = { driver, execute, open, endpoint, keys, caller, life, maxValueLength: settings.maxValueLength }
     this.#casIds = settings.cacheCas ? new CasIds() : undefined
     this.#requests = new Requests({ keys, values, latin1: direct?.latin1Values ?? false, casIds: this.#casIds })
     this.#results = new Results(values, this.#casIds)
@@ -236,7 +238,7 @@ export class Client extends EventEmitter<ClientEvents> {
   queue(name: string, options: { readonly codec: 'string' }): Queue<string>
   queue<T = unknown>(name: string, options: QueueOptions<T>): Queue<T>
   queue(name: string, options: QueueOptions<never> = NO_OPTIONS): unknown {
-    return this.#queues.open(name, options)
+    return (this.#queues ??= queuesOf(this.#queueHost)).open(name, options)
   }
 
   /**
@@ -261,7 +263,7 @@ export class Client extends EventEmitter<ClientEvents> {
   async close(): Promise<void> {
     this.#life.closed = true
     const reason = new MemcacheClosedError('close() was called')
-    await Promise.all([this.#queues.end(reason), this.#driver.disconnect(reason)])
+    await Promise.all([this.#queues?.end(reason), this.#driver.disconnect(reason)])
   }
 
   /** The same as `close`. */

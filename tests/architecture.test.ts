@@ -176,6 +176,38 @@ t.test('what is not Node or ours is a dependency', async (t) => {
   t.same(Object.keys(dependencies ?? {}), ['lz4-napi'])
 })
 
+t.test('what the build leaves to be loaded later has nothing for others but functions and types', async (t) => {
+  const { LATER } = (await import(join(root, 'build-node.js'))) as { LATER: { readonly [file: string]: readonly string[] } }
+  const doors = Object.values(LATER).flat()
+  const core = new Set(['lib/index.ts'])
+  for (const file of core) for (const target of imports(parsed.get(file) as ts.SourceFile, { types: false })) if (parsed.has(target) && !doors.includes(target)) core.add(target)
+  for (const door of doors) {
+    const values = (await import(join(root, door))) as { readonly [name: string]: unknown }
+    const called = [...core].flatMap((file) => namesFrom(parsed.get(file) as ts.SourceFile, door))
+    t.ok(called.length > 0, `${door} is called`)
+    for (const name of called) t.ok(isFunction(values[name]), `${name} of ${door}`)
+  }
+  t.same([isFunction(() => {}), isFunction(class {}), isFunction({})], [true, false, false])
+})
+
+/** No class, which is not called but made with `new`. */
+function isFunction(value: unknown): boolean {
+  return typeof value === 'function' && !/^class\b/.test(String(value))
+}
+
+/** The values, not types, that a file imports or re-exports from another. */
+function namesFrom(source: ts.SourceFile, target: string): string[] {
+  return source.statements.flatMap((statement) => {
+    if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) return []
+    const { moduleSpecifier } = statement
+    if (moduleSpecifier === undefined || join(dirname(source.fileName), moduleSpecifier.getText().slice(1, -1)) !== target) return []
+    const names = ts.isImportDeclaration(statement) ? statement.importClause?.namedBindings : statement.exportClause
+    if (names === undefined || ts.isNamespaceImport(names) || ts.isNamespaceExport(names)) return ['*']
+    const ofTypes = ts.isImportDeclaration(statement) ? statement.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword : statement.isTypeOnly
+    return ofTypes ? [] : Array.from(names.elements as Iterable<ts.ImportSpecifier | ts.ExportSpecifier>).filter((each) => !each.isTypeOnly).map(({ name, propertyName }) => (propertyName ?? name).text)
+  })
+}
+
 t.test('names, lengths, exports', async (t) => {
   for (const file of [...shipped, ...sources('tests', true), ...sources('benchmarks', true), ...sources('docs', true)]) {
     t.match(basename(file), KEBAB_CASE, file)

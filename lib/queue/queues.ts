@@ -50,3 +50,8 @@ export class Queues {
     return this.#links.endAll(reason)
   }
 }
+
+/** The queues of a client, of which nothing is connected yet. */
+export function queuesOf(host: QueueHost): Queues {
+  return new Queues(host)
+}
