@@ -1,5 +1,6 @@
 /// <reference types="node" preserve="true" />
 import { Buffer } from 'node:buffer'
+import { giveMemory, takeMemory } from './spare-memory.ts'
 
 /** What Node reads at a time; larger falls out of a processor's cache. */
 const MEMORY = 64 * 1024
@@ -21,6 +22,10 @@ export function kept(bytes: Buffer): Buffer {
 /** Some of what was read, for a reply that may need it in a later turn: its bytes have been moved then. */
 export class Chunk {
   bytes: Buffer
+  /** What was wanted of it has been read, … */
+  spent = false
+  /** … but somebody has a Buffer that is a part of it. */
+  shared = false
   /** How far they have been moved to the front: where they were read, and whoever was lent them, counts from there. */
   moved = 0
 
@@ -43,11 +48,12 @@ export class Chunk {
  *     feed(bytes, n)   takes n bytes in; they may be the socket's own buffer, which is overwritten after this turn
  *     bytes[start…end) is unread: a whole frame is read by moving on behind it with advance()
  *     need(n)          the frame at `start` has n bytes in all: until they are here, nobody looks again
- *     release()        a reply is whole: nothing that was lent for it is needed any more
+ *     release()        a reply is whole: nothing that was lent for it is needed when this turn ends
  *     keep()           ends the turn: what is unread is copied out of it, and what was lent and not released
  *
  * A frame whose size is known from its header is gathered in a buffer of exactly that size, so a value of any length
- * is copied once, in however many chunks it comes. Only the piece of a header is ever joined with what follows it.
+ * is copied once, in however many chunks it comes. When its reply is whole, and text was made of it, another frame is
+ * gathered there. Only the piece of a header is ever joined with what follows it.
  */
 export class ByteReader {
   bytes: Buffer = EMPTY
@@ -64,6 +70,9 @@ export class ByteReader {
   /** `bytes`, as they were lent, and where the first frame begins that they were lent for. */
   #lent: Chunk | undefined
   #lentFrom = 0
+  /** What frames were gathered in and lent, and how many of these are of replies that are whole. */
+  readonly #gathered: Chunk[] = []
+  #whole = 0
 
   feed(bytes: Buffer, length = bytes.length): void {
     if (this.#gathering) this.#gather(bytes, length)
@@ -97,6 +106,7 @@ export class ByteReader {
     if (this.#lent === undefined) {
       this.#lent = new Chunk(this.bytes)
       this.#lentFrom = this.start
+      if (this.#gathering) this.#gathered.push(this.#lent)
     }
     return this.#lent
   }
@@ -104,6 +114,7 @@ export class ByteReader {
   /** Nothing is needed any more that was lent of the frames before `start`. */
   release(): void {
     this.#lentFrom = this.start
+    this.#whole = this.#gathered.length
   }
 
   /**
@@ -112,19 +123,27 @@ export class ByteReader {
    */
   slice(from: number, to: number): Buffer {
     if (this.#borrowed) this.#own()
+    if (this.#gathering) this.lend().shared = true
     return this.bytes.subarray(from, to)
   }
 
   keep(): void {
+    if (this.#whole > 0) this.#reuse()
     if (this.#lent !== undefined && this.#borrowed && this.#lentFrom < this.start) this.#lent.keep(this.#lentFrom, this.start)
     if (this.#gathering) return
     const unread = this.end - this.start
     if (unread === 0) return this.#read(EMPTY, 0, 0)
-    const kept = Buffer.allocUnsafeSlow(Math.max(unread, this.#needed))
+    const kept = takeMemory(Math.max(unread, this.#needed))
     this.bytes.copy(kept, 0, this.start, this.end)
     this.#read(kept, 0, unread)
     this.#borrowed = false
     this.#gathering = this.#needed > 0
+  }
+
+  /** What the replies that are whole have left: who was owed them has read them in this turn, or never will. */
+  #reuse(): void {
+    for (const { bytes, spent, shared } of this.#gathered.splice(0, this.#whole)) if (spent && !shared) giveMemory(bytes)
+    this.#whole = 0
   }
 
   #read(bytes: Buffer, start: number, end: number): void {

@@ -33,8 +33,8 @@ export class ReceivedItem implements Item {
   }
 
   get value(): Buffer {
-    const { bytes, moved } = this.chunk
-    return bytes.subarray(this.from - moved, this.to - moved)
+    this.chunk.shared = true
+    return this.#view
   }
 
   /** The value in memory of its own. */
@@ -47,12 +47,18 @@ export class ReceivedItem implements Item {
 
   /** The value as UTF-8; what is none is replaced by U+FFFD. */
   get text(): string {
+    this.chunk.spent = true
     if (this.length >= LONG) {
-      const { value } = this
-      if (isAscii(value)) return value.toString('latin1')
+      const view = this.#view
+      if (isAscii(view)) return view.toString('latin1')
     }
     const { bytes, moved } = this.chunk
     return bytes.toString('utf8', this.from - moved, this.to - moved)
+  }
+
+  get #view(): Buffer {
+    const { bytes, moved } = this.chunk
+    return bytes.subarray(this.from - moved, this.to - moved)
   }
 }
 

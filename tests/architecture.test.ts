@@ -23,7 +23,7 @@ const layers: readonly (readonly [name: string, files: readonly string[]])[] = [
       ...lib('codec', 'serialization', 'plain-values', 'compression', 'counter', 'error-as-miss', 'package-loader'),
     ],
   ],
-  ['contracts', lib('driver', 'credentials', 'middleware', 'byte-reader', 'received-item', 'fifo', 'key', 'plain-bytes', 'expiry', 'flags')],
+  ['contracts', lib('driver', 'credentials', 'middleware', 'byte-reader', 'spare-memory', 'received-item', 'fifo', 'key', 'plain-bytes', 'expiry', 'flags')],
   ['words', lib('commands', 'errors', 'show')],
 ]
 

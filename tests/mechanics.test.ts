@@ -28,6 +28,8 @@ import {
 } from '../lib/index.ts'
 import { isBinary, keyRules, nameKeys, wireKey, type KeyLike } from '../lib/key.ts'
 import { intercept, stack } from '../lib/middleware.ts'
+import { ReceivedItem } from '../lib/received-item.ts'
+import { giveMemory, takeMemory } from '../lib/spare-memory.ts'
 
 /** The small parts, each by itself. */
 
@@ -182,6 +184,50 @@ t.test('ByteReader', async (t) => {
     }
   })
 
+  await t.test('memory that a value was gathered in is used again where text was made of it, and nobody has a part of it', async (t) => {
+    const SIZE = 10_000
+    /** Reads a value that comes in two pieces, and begins with another: whether that is gathered in the same memory. */
+    const isReused = (use: (item: ReceivedItem, reader: ByteReader) => void, whole = true): boolean => {
+      const reader = new ByteReader()
+      const [slab, half] = [Buffer.alloc(SIZE, 'v'), SIZE / 2]
+      const begin = (): void => {
+        reader.feed(slab, half)
+        reader.need(SIZE)
+        reader.keep()
+      }
+      begin()
+      reader.feed(slab, half)
+      const { buffer } = reader.bytes
+      const item = new ReceivedItem(reader.lend(), 0, SIZE, 0, undefined)
+      reader.advance(SIZE)
+      if (whole) reader.release()
+      use(item, reader)
+      reader.keep()
+      begin()
+      return reader.bytes.buffer === buffer
+    }
+    const text = (item: ReceivedItem): void => void t.equal(item.text, 'v'.repeat(SIZE))
+    t.ok(isReused(text))
+    t.ok(isReused(text), 'and again')
+    t.notOk(isReused(() => {}), 'nobody has read it yet')
+    t.notOk(isReused((item) => item.value), 'somebody has it')
+    t.notOk(isReused((item) => [item.text, item.value]), 'somebody has it as well')
+    t.notOk(isReused((item) => [item.value, item.text]))
+    t.notOk(isReused(text, false), 'the reply is not whole')
+    const sliced = new ByteReader()
+    sliced.feed(Buffer.alloc(SIZE), SIZE)
+    sliced.need(2 * SIZE)
+    sliced.keep()
+    sliced.feed(Buffer.alloc(SIZE), SIZE)
+    const { buffer } = sliced.slice(0, 10)
+    const item = new ReceivedItem(sliced.lend(), 0, 2 * SIZE, 0, undefined)
+    sliced.advance(2 * SIZE)
+    sliced.release()
+    t.equal(item.text.length, 2 * SIZE)
+    sliced.keep()
+    t.not(takeMemory(2 * SIZE).buffer, buffer, 'somebody has a slice of it')
+  })
+
   t.test('nothing to read', async (t) => {
     const reader = new ByteReader()
     t.notOk(reader.ready)
@@ -199,6 +245,29 @@ t.test('ByteReader', async (t) => {
     t.equal(String(readToyFrame(reader)), 'abc')
     t.equal(readToyFrame(reader), undefined)
   })
+})
+
+t.test('spare memory', async (t) => {
+  const [KB, MB] = [1024, 1024 * 1024]
+  const give = (size: number): ArrayBufferLike => {
+    const memory = Buffer.allocUnsafeSlow(size)
+    giveMemory(memory)
+    return memory.buffer
+  }
+  const isTaken = (size: number, buffer: ArrayBufferLike): boolean => takeMemory(size).buffer === buffer
+  const spare = give(100 * KB)
+  t.notOk(isTaken(101 * KB, spare), 'too short')
+  t.notOk(isTaken(79 * KB, spare), 'so long that a Buffer of it would keep much more than its own')
+  t.ok(isTaken(81 * KB, spare))
+  t.notOk(isTaken(81 * KB, spare), 'once')
+  const [first, second] = [give(50 * KB), give(50 * KB)]
+  t.ok(isTaken(50 * KB, second), 'what came last is in the cache of the processor')
+  t.ok(isTaken(50 * KB, first))
+  for (const size of [4095, 2 * MB + 1]) t.notOk(isTaken(size, give(size)), `${size} bytes are not kept`)
+  const all = Array.from({ length: 21 }, () => give(100 * KB)) // 2 MiB are 20 of these and a half
+  let kept = 0
+  while (all.includes(takeMemory(100 * KB).buffer)) kept += 1
+  t.equal(kept, 20, 'no more lies idle')
 })
 
 t.test('a key that has been checked', async (t) => {
