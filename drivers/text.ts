@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import type { ByteReader } from '../lib/byte-reader.ts'
 import { commandName, type Content, type Item, type Key, type Request, type StoreMode, type StoreStatus } from '../lib/commands.ts'
-import { more, withValue, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
+import { more, withValue, type Arrived, type Bytes, type DriverFactory, type Fold, type Protocol } from '../lib/driver.ts'
 import { MemcacheProtocolError, type MemcacheDriverError } from '../lib/errors.ts'
 import { ReceivedItem } from '../lib/received-item.ts'
 import { wire } from '../lib/wire.ts'
@@ -197,7 +197,7 @@ function foldGet(request: Request<'get'>): Fold<Item | undefined, Frame> {
 }
 
 /** The replies to the lines of a multi-key `get`: values of keys that were asked for, each once, and an END for each line. */
-function foldGetMulti(request: Request<'getMulti'>): Fold<readonly (Item | undefined)[], Frame> {
+function foldGetMulti(request: Request<'getMulti'>, _: number, arrived?: Arrived): Fold<readonly (Item | undefined)[], Frame> {
   const { keys } = request
   const items = new Array<Item | undefined>(keys.length).fill(undefined)
   let lines = keysPerLine(keys, verb(request)).length
@@ -217,6 +217,7 @@ function foldGetMulti(request: Request<'getMulti'>): Fold<readonly (Item | undef
       throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, ${place === undefined ? 'which was not asked for' : 'a second one'}`)
     }
     items[place] = frame.item
+    arrived?.(place, frame.item)
     return frame.last ? endOfLine() : more
   }
 }

@@ -41,6 +41,11 @@ export function broken({ name }: Endpoint, open: boolean, cause: unknown): Memca
   return new MemcacheSocketError(`${what}: ${showThrown(cause)}`, { server: name, cause })
 }
 
+/** The error for a connection that the server has ended; `refusal`: what it refused last, which may be why. */
+export function closedByServer({ name }: Endpoint, inReply: boolean, refusal: MemcacheDriverError | undefined): MemcacheSocketError {
+  return new MemcacheSocketError(`${name} closed the connection${inReply ? ' in the middle of a reply' : ''}`, { server: name, cause: refusal })
+}
+
 /** Why there is no connection, as an error of its own for one of those who waited for it. */
 export function unopened(reason: MemcacheError, context: FaultContext = {}): MemcacheError {
   const known = [MemcacheClosedError, MemcacheTimeoutError, MemcacheProtocolError, MemcacheAuthError].find((each) => reason instanceof each)

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { Alarm } from './alarm.ts'
 import { ByteReader } from './byte-reader.ts'
 import { commandName, type CallOptions, type Reply, type Request } from './commands.ts'
-import { broken, connectedTooLate, isOverload, lost, overdue, overload, unopened } from './connection-faults.ts'
+import { broken, closedByServer, connectedTooLate, isOverload, lost, overdue, overload, unopened } from './connection-faults.ts'
 import type { ConnectionEvents } from './current-connection.ts'
 import { more, type Endpoint, type Protocol } from './driver.ts'
 import {
@@ -13,7 +13,6 @@ import {
   MemcacheDriverError,
   MemcacheError,
   MemcacheProtocolError,
-  MemcacheSocketError,
   MemcacheTimeoutError,
   MemcacheValueError,
   stackless,
@@ -21,6 +20,7 @@ import {
 import { Fifo } from './fifo.ts'
 import { GetJoiner, Question, type Joining } from './get-joiner.ts'
 import { openSession } from './handshake.ts'
+import { isRepeatable } from './joined-gets.ts'
 import { Outbox } from './outbox.ts'
 import type { Joint, Pending } from './pending.ts'
 import type { Way, Ways } from './ways.ts'
@@ -78,7 +78,7 @@ export class Connection<Frame> {
       open: () => this.#open(),
       data: (bytes, length) => this.#receive(bytes, length),
       drain: () => this.#flush(),
-      end: () => this.end(this.#closedByServer()),
+      end: () => this.end(closedByServer(endpoint, this.#reader.start < this.#reader.end, this.#refusal)),
       error: (error) => this.end(error instanceof MemcacheError ? error : broken(endpoint, this.open, error)),
     })
     this.#connectTimer = setTimeout(() => setImmediate(() => this.#giveUp()), endpoint.connectTimeout)
@@ -239,7 +239,7 @@ export class Connection<Frame> {
       pending.reject(error)
       return this.#accept(frame)
     }
-    if (reply === more) return
+    if (reply === more) return joined === undefined ? undefined : this.#pass(joined)
     this.#reader.release()
     this.#refusal = undefined
     if (joined !== undefined) return this.#deliver(joined, reply as Reply<'getMulti'>)
@@ -247,9 +247,24 @@ export class Connection<Frame> {
     pending.resolve(reply)
   }
 
+  /** Members that have got their item give way to the others. The last one stays until the reply has ended. */
+  #pass(joined: Joint): void {
+    if (!joined.delivered) return
+    joined.delivered = false
+    this.#reader.release()
+    const last = joined.members[joined.members.length - 1]
+    for (let head = this.#awaiting.peek(); head?.settled === true && head !== last; head = this.#awaiting.peek()) this.#shift(head)
+  }
+
+  /** The reply has ended: what has not come is not there, unless the server has answered a key once that was asked for twice. */
   #deliver(joined: Joint, items: Reply<'getMulti'>): void {
-    for (const member of joined.members) this.#shift(member)
-    joined.members.forEach((member, index) => member.resolve(joined.itemFor(index, items)))
+    this.#shiftAll(joined)
+    joined.members.forEach((member, index) => {
+      const item = items[index]
+      if (item !== undefined || member.settled || !joined.hasTwin(index, items)) return member.resolve(item)
+      member.alone = true
+      this.#joining.again(member)
+    })
   }
 
   /** One key's trouble is not the others': they are asked for again, each alone. */
@@ -257,10 +272,8 @@ export class Connection<Frame> {
     this.#refusal = complete(refusal, { server: this.#endpoint.name, sent: true })
     this.#joiner.refused()
     this.#splitting = true
-    for (const member of joined.members) {
-      this.#shift(member)
-      member.alone = true
-    }
+    this.#shiftAll(joined)
+    for (const member of joined.members) member.alone = true
     this.#goOnAfter(refusal, joined.request)
     for (const member of joined.members) if (!member.settled) this.#joining.again(member)
   }
@@ -286,6 +299,11 @@ export class Connection<Frame> {
     const head = this.#awaiting.peek()
     if (head?.settled === true) this.#abandoned(head)
     else if (head === undefined && this.#closing !== undefined) this.end(this.#closing)
+  }
+
+  /** The members of the request at the head that are still here. */
+  #shiftAll(joined: Joint): void {
+    for (let head = this.#awaiting.peek(); head?.joined === joined; head = this.#awaiting.peek()) this.#shift(head)
   }
 
   /** Nobody waits for this request any more: if the others have to, its reply gets one more `timeout` to come, and at least its own time. */
@@ -327,17 +345,4 @@ export class Connection<Frame> {
   #overdue({ request, timeout }: Pending, sent: boolean): MemcacheTimeoutError {
     return overdue(this.#endpoint, request, timeout, sent ? 'sent' : this.open ? 'unsent' : 'connecting')
   }
-
-  #closedByServer(): MemcacheSocketError {
-    const when = this.#reader.start < this.#reader.end ? ' in the middle of a reply' : ''
-    return new MemcacheSocketError(`${this.#endpoint.name} closed the connection${when}`, {
-      server: this.#endpoint.name,
-      cause: this.#refusal,
-    })
-  }
-}
-
-/** Whether asking memcached twice does the same as asking once. */
-function isRepeatable({ request }: Pending): boolean {
-  return request.op === 'get' && request.touch === undefined
 }

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import type { Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { ByteReader } from './byte-reader.ts'
-import { commandName, type Content, type Execute, type Op, type Reply, type Request } from './commands.ts'
+import { commandName, type Content, type Execute, type Item, type Op, type Reply, type Request } from './commands.ts'
 import type { Credentials } from './credentials.ts'
 import { MemcacheUnsupportedError, type MemcacheDriverError, type MemcacheError } from './errors.ts'
 
@@ -96,6 +96,9 @@ export const more: unique symbol = Symbol('more')
  */
 export type Fold<R, Frame> = (frame: Frame) => R | typeof more
 
+/** Takes the item of the key in this place of a request for many, which has come before the others have. */
+export type Arrived = (place: number, item: Item) => void
+
 /** How one operation is said. */
 interface Saying<O extends Op> {
   /** @throws MemcacheUnsupportedError for a request that this protocol cannot say. */
@@ -114,8 +117,8 @@ interface OneFrame<O extends Op, Frame> extends Saying<O> {
 /** The reply to an operation is one frame or several. */
 interface Frames<O extends Op, Frame> extends Saying<O> {
   readonly reply?: undefined
-  /** Called when the first of them is there. */
-  readonly decode: (request: Request<O>, opaque: number) => Fold<Reply<O>, Frame>
+  /** Called when the first of them is there. A `getMulti` may tell `arrived` of each item as soon as it has it: some do not wait for the others. */
+  readonly decode: (request: Request<O>, opaque: number, arrived?: Arrived) => Fold<Reply<O>, Frame>
 }
 
 /**
@@ -126,9 +129,9 @@ interface Frames<O extends Op, Frame> extends Saying<O> {
 export type Exchange<O extends Op, Frame> = OneFrame<O, Frame> | Frames<O, Frame>
 
 /** What reads the reply to this request, however many frames it has. */
-export function foldOf<O extends Op, Frame>(exchange: Exchange<O, Frame>, request: Request<O>, opaque: number): Fold<Reply<O>, Frame> {
+export function foldOf<O extends Op, Frame>(exchange: Exchange<O, Frame>, request: Request<O>, opaque: number, arrived?: Arrived): Fold<Reply<O>, Frame> {
   const { reply } = exchange
-  return reply === undefined ? exchange.decode(request, opaque) : (frame) => reply(frame, request, opaque)
+  return reply === undefined ? exchange.decode(request, opaque, arrived) : (frame) => reply(frame, request, opaque)
 }
 
 /**

@@ -1,9 +1,6 @@
-/// <reference types="node" preserve="true" />
-import { Buffer } from 'node:buffer'
-import type { Item, Key, Reply, Request } from './commands.ts'
+import type { Key, Reply, Request } from './commands.ts'
 import { foldOf, type Bytes, type Exchange, type Fold } from './driver.ts'
 import type { Joint, Pending } from './pending.ts'
-import { plain } from './received-item.ts'
 import type { Way } from './ways.ts'
 
 /**
@@ -17,25 +14,29 @@ export class JoinedGets implements Joint {
   readonly request: Request<'getMulti'>
   readonly bytes: Bytes
   readonly fold: Fold<Reply<'getMulti'>, never>
-  /** The hits by their keys, made when one is looked for. */
-  #hits: Map<Key, Item> | undefined
+  delivered = false
+  /** The keys that were found, gathered when one is looked for. */
+  #found: Set<Key> | undefined
 
   constructor(members: readonly Pending<'get'>[], way: Way, opaque: number) {
     this.members = members
     this.request = { op: 'getMulti', keys: members.map(({ request }) => request.key), cas: members[0]?.request.cas ?? false }
     const exchange = way as unknown as Exchange<'getMulti', never>
     this.bytes = exchange.encode(this.request, opaque)
-    this.fold = foldOf(exchange, this.request, opaque)
+    this.fold = foldOf(exchange, this.request, opaque, (place, item) => {
+      this.delivered = true
+      members[place]?.resolve(item)
+    })
   }
 
-  itemFor(index: number, items: Reply<'getMulti'>): Item | undefined {
-    return items[index] ?? this.#twinOf(this.request.keys[index] as Key, items)
+  hasTwin(index: number, items: Reply<'getMulti'>): boolean {
+    const { keys } = this.request
+    this.#found ??= new Set(keys.filter((_, place) => items[place] !== undefined))
+    return this.#found.has(keys[index] as Key)
   }
+}
 
-  /** memcached answers a key as often as it was asked for. Who does not has answered another member with the same key. */
-  #twinOf(key: Key, items: Reply<'getMulti'>): Item | undefined {
-    this.#hits ??= new Map(items.flatMap((item, place) => (item === undefined ? [] : [[this.request.keys[place] as Key, item]])))
-    const twin = this.#hits.get(key)
-    return twin && { ...plain(twin), value: Buffer.from(twin.value) }
-  }
+/** Whether asking memcached twice does the same as asking once. */
+export function isRepeatable({ request }: Pending): boolean {
+  return request.op === 'get' && request.touch === undefined
 }

@@ -1,5 +1,5 @@
 import { onAbort } from './abort-watch.ts'
-import type { Item, Op, Reply, Request } from './commands.ts'
+import type { Op, Reply, Request } from './commands.ts'
 import type { Bytes, Exchange, Fold, more } from './driver.ts'
 import type { Way } from './ways.ts'
 
@@ -8,8 +8,10 @@ export interface Joint {
   readonly members: readonly Pending<'get'>[]
   readonly request: Request<'getMulti'>
   readonly fold: Fold<Reply<'getMulti'>, never>
-  /** What the member of this index gets of the reply. */
-  itemFor(index: number, items: Reply<'getMulti'>): Item | undefined
+  /** An item has come, and its member has got it: what it came in is needed no more. For the connection to say that it has seen it. */
+  delivered: boolean
+  /** Whether the reply, which has no item for the member of this index, has one for another member with the same key. */
+  hasTwin(index: number, items: Reply<'getMulti'>): boolean
 }
 
 /** Whom replies are owed to: it settles the promises that the requests were made with. */

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { textProtocol } from '../drivers/text.ts'
+import type { Request } from '../lib/commands.ts'
 import { MemcacheClosedError, MemcacheProtocolError, MemcacheServerError, MemcacheSocketError, MemcacheTimeoutError } from '../lib/errors.ts'
 import type { Client } from '../lib/client.ts'
+import { wire } from '../lib/wire.ts'
 import { failure, Opened, outcome, recovers } from './support/outcomes.ts'
 import type { Peer } from './support/scripted-server.ts'
 import { startMemcached, withoutMemcached } from './support/servers.ts'
@@ -140,8 +143,8 @@ t.test('joinGets: false', async (t) => {
   t.ok(lines.every((line) => /^get k\d$/.test(line)))
 })
 
-t.test('a server that answers a key once, however often it is asked for', async (t) => {
-  const { client } = await serve({
+t.test('a server that answers a key once, however often it is asked for: the others are asked again', async (t) => {
+  const { client, lines } = await serve({
     instead: (line) => {
       const [verb, ...keys] = line.split(' ')
       return verb === 'get' ? `${[...new Set(keys)].map((key) => `VALUE ${key} 16 4\r\n${key.padEnd(4)}\r\n`).join('')}END\r\n` : undefined
@@ -152,10 +155,11 @@ t.test('a server that answers a key once, however often it is asked for', async 
   t.same(values.map(String), ['a   ', 'b   ', 'a   ', 'a   '])
   values[0]!.fill('!')
   t.equal(String(values[2]), 'a   ', 'each has bytes of its own')
+  t.same(lines.slice(-3), ['get a b a a', 'get a', 'get a'])
 })
 
 t.test('what cannot be in the reply ends the connection, and nobody gets what is another\'s', async (t) => {
-  for (const wrong of ['VALUE other 0 1\r\n1\r\nEND\r\n', 'VALUE a 0 1\r\n1\r\nVALUE a 0 1\r\n1\r\nEND\r\n', 'VALUE a 0 1\r\n12\r\nEND\r\n', 'STORED\r\n']) {
+  for (const wrong of ['VALUE other 0 1\r\n1\r\nEND\r\n', 'VALUE a 0 1\r\n12\r\nEND\r\n', 'STORED\r\n']) {
     let misled = false
     const { client, server } = await serve({ instead: (line) => (misled && line === 'get a b' ? wrong : undefined) })
     await acquaint(client)
@@ -168,17 +172,74 @@ t.test('what cannot be in the reply ends the connection, and nobody gets what is
   }
 })
 
+t.test('what has come is given at once, whatever comes behind it', async (t) => {
+  for (const behind of ['VALUE a 0 1\r\n1\r\nEND\r\n', 'VALUE c 0 1\r\n12\r\n', 'STORED\r\n']) {
+    let reached = false
+    const { client, lines, server } = await serve({
+      instead(line, peer) {
+        if (line !== 'get a b c d') return undefined
+        peer.send('VALUE a 0 1\r\n1\r\nVALUE c 0 1\r\n3\r\n')
+        setTimeout(() => {
+          reached = true
+          peer.send(behind)
+        }, 50)
+        return ''
+      },
+    })
+    await acquaint(client)
+    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((key) => outcome(client.get(key)))
+    t.same([(await a)!.value, (await c)!.value, reached], ['1', '3', false])
+    t.type((await b)!.error, MemcacheProtocolError, behind)
+    t.ok((await d)!.error instanceof MemcacheSocketError)
+    t.equal(lines.at(-1), 'get a b c d')
+    t.equal(await client.get('e'), 'e')
+    t.equal(server.peers.length, 2)
+  }
+})
+
+t.test('a server that ends no reply although all has come: the connection ends, and what is behind is told so', async (t) => {
+  let stuck = false
+  const { server } = await serve({
+    instead(line, peer) {
+      if (peer !== server.peers[0] || (line !== 'get a b' && !stuck)) return undefined
+      if (stuck) return ''
+      stuck = true
+      return 'VALUE a 0 1\r\n1\r\nVALUE b 0 1\r\n2\r\n'
+    },
+  })
+  const client = opened.client(server, { timeout: 200 })
+  await acquaint(client)
+  const [a, b, set, later] = [client.get('a'), client.get('b'), failure(client.set('k', 'v')), failure(client.get('c', { timeout: 2000 }))]
+  t.same(await Promise.all([a, b]), ['1', '2'])
+  t.ok((await set) instanceof MemcacheTimeoutError)
+  t.ok((await later) instanceof MemcacheSocketError)
+  await recovers(() => client.get('d'))
+  t.equal(server.peers.length, 2)
+})
+
+t.test('a protocol that says nothing of what has come: it is given when the reply has ended', async (t) => {
+  const { getMulti } = textProtocol.commands as { getMulti: { encode: never; decode: (request: Request<'getMulti'>, opaque: number) => never } }
+  const driver = wire({ ...textProtocol, commands: { ...textProtocol.commands, getMulti: { encode: getMulti.encode, decode: (request: Request<'getMulti'>, opaque: number) => getMulti.decode(request, opaque) } } })
+  const { server, lines } = await serve({ item: (key) => (key.startsWith('miss') ? undefined : key.repeat(20_000)) })
+  const client = opened.client(server, { driver })
+  await acquaint(client)
+  const keys = ['a', 'miss', 'b', 'a', 'miss', 'c']
+  const lengths = (await Promise.all(keys.map((key) => client.get<string>(key)))).map((value) => value && [value[0], value.length])
+  t.same(lengths, [['a', 20_000], undefined, ['b', 20_000], ['a', 20_000], undefined, ['c', 20_000]])
+  t.equal(lines.at(-1), 'get a miss b a miss c')
+})
+
 t.test('a joined get that is refused: each is asked for again alone, and none is joined any more', async (t) => {
-  for (const refusal of ['SERVER_ERROR backend failure\r\n', 'VALUE a 0 1\r\n1\r\nSERVER_ERROR timeout\r\n']) {
+  for (const [refusal, first] of [['SERVER_ERROR backend failure\r\n', 'a'], ['VALUE a 0 1\r\n1\r\nSERVER_ERROR timeout\r\n', '1']] as const) {
     const { client, lines, server } = await serve({
       instead: (line) => (line.split(' ').length > 2 && line.startsWith('get') ? refusal : line === 'get dead' ? 'SERVER_ERROR backend failure\r\n' : undefined),
     })
     await acquaint(client)
     lines.length = 0
     const outcomes = await Promise.all(['a', 'dead', 'b', 'a'].map((key) => outcome(client.get(key))))
-    t.same(outcomes.map(({ value }) => value), ['a', undefined, 'b', 'a'])
+    t.same(outcomes.map(({ value }) => value), [first, undefined, 'b', 'a'])
     t.type(outcomes[1]!.error, MemcacheServerError)
-    t.same(lines, ['get a dead b a', 'get a', 'get dead', 'get b', 'get a'])
+    t.same(lines, ['get a dead b a', ...(first === 'a' ? ['get a'] : []), 'get dead', 'get b', 'get a'], 'but what has come already')
     t.equal(server.peers.length, 2, 'it is not known where the refused reply ends')
     await Promise.allSettled(Array.from({ length: 20 }, (_, place) => client.get(`k${place}`)))
     t.same(lines.filter((line) => line.split(' ').length > 2), ['get a dead b a'])
