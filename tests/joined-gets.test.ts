@@ -304,6 +304,36 @@ t.test('given up on the connection on which they are asked again: one that never
   t.equal(server.peers.length, 3, 'it has ended, and the next one answers')
 })
 
+t.test('replies that come in pieces, each of another connection in turn', async (t) => {
+  const [readers, keys] = [4, Array.from({ length: 40 }, (_, place) => `a:key:that:is:like:others:${place}`)]
+  const lacks = (reader: number, key: string): boolean => (key.length + key.charCodeAt(key.length - 1) + reader) % 5 === 0
+  const replies: string[] = []
+  const { client: first, server } = await serve({
+    instead(line, peer) {
+      const [verb, ...asked] = line.split(' ')
+      if (verb !== 'get' || asked.length < 3) return undefined
+      const found = asked.filter((key) => !lacks(peer.index, key)).map((key) => `VALUE ${key} 0 ${key.length + 2}\r\n${peer.index}:${key}\r\n`)
+      replies[peer.index] = `${found.join('')}END\r\n`
+      return ''
+    },
+  })
+  const clients = [first, ...Array.from({ length: readers - 1 }, () => opened.client(server))]
+  for (const client of clients) await acquaint(client)
+  for (const size of [1, 7, 33, 100, 1000]) {
+    replies.length = 0
+    const calls = clients.map((client, reader) => (reader % 2 === 0 ? client.getMulti(keys) : Promise.all(keys.map(async (key) => [key, await client.get(key)] as const)).then((pairs) => new Map(pairs))))
+    while (Object.keys(replies).length < readers) await sleep(1)
+    for (let at = 0; replies.some((reply) => at < reply.length); at += size) {
+      for (const [reader, reply] of replies.entries()) server.peers[reader]!.send(reply.slice(at, at + size))
+      if (at % 5 === 0) await sleep(0)
+    }
+    for (const [reader, results] of (await Promise.all(calls)).entries()) {
+      const expected = keys.map((key) => (lacks(reader, key) ? undefined : `${reader}:${key}`))
+      t.same(keys.map((key) => results.get(key)), expected, `pieces of ${size} bytes, connection ${reader}`)
+    }
+  }
+})
+
 t.test('on a real memcached, one call in many turns beside the others', { skip: withoutMemcached }, async (t) => {
   const server = await startMemcached()
   const client = opened.client(server)

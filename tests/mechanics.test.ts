@@ -299,6 +299,25 @@ t.test('the keys of a multi-key request', async (t) => {
   t.same(['bc', 'bb', 'bb', 'none'].map((key) => place(some, key)), [2, 6, undefined, undefined], 'with misses between')
   const anyhow = new AskedKeys(keys)
   t.same(['two words', 'bc', 'a', '\xff', 'none', 'b'].map((key) => place(anyhow, key, 'any')), [5, 2, 4, 3, undefined, undefined])
+  for (let length = 1; length <= 13; length += 1) {
+    const key = 'abcdefghijklm'.slice(0, length)
+    const asked = new AskedKeys([key, key])
+    for (let at = 0; at < length; at += 1) t.equal(place(asked, `${key.slice(0, at)}!${key.slice(at + 1)}`), undefined, `another byte at ${at} of ${length}`)
+    t.same([place(asked, `${key}!`), place(asked, key.slice(1)), place(asked, key)], [undefined, undefined, 0])
+  }
+  const guessed = new AskedKeys(['first', 'second', 'third', 'third'])
+  const endIn = (line: string, end = line.length): number => guessed.endOfNext(Buffer.from(line, 'latin1'), 6, end)
+  t.equal(endIn('VALUE first 0'), -1, 'of none that has come is it known where the next one begins')
+  t.equal(place(guessed, 'first'), 0)
+  t.same(['VALUE third 0', 'VALUE secone 0', 'VALUE second\r', 'VALUE seconds 0', 'VALUE second'].map((line) => endIn(line)), [-1, -1, -1, -1, -1])
+  t.equal(endIn('VALUE second 0', 12), -1, 'the blank is not there yet')
+  t.equal(endIn('VALUE second 0'), 12)
+  t.equal(endIn('VALUE second 0'), 12, 'to look takes nothing')
+  t.equal(guessed.takeNext(), 1)
+  t.equal(endIn('VALUE third 0'), 11)
+  t.equal(guessed.takeNext(), 2)
+  t.equal(place(guessed, 'third'), 3)
+  t.equal(endIn('VALUE third 0'), -1, 'there is none any more')
 })
 
 t.test('Fifo', async (t) => {
