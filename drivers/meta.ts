@@ -187,20 +187,23 @@ function unlikely<O extends Op>({ status }: MetaFrame, request: Request<O>): Mem
 }
 
 /** What every command begins with: the key, a length where there is data, the opaque; `b`: the key is in base64. */
-function subject(key: Key, opaque: number, length = ''): string {
-  return isBinary(key) ? `${Buffer.from(key, 'latin1').toString('base64')}${length} b${opaqueToken(opaque)}` : `${key}${length}${opaqueToken(opaque)}`
+function subject(key: Key, token: string, length = ''): string {
+  return isBinary(key) ? `${Buffer.from(key, 'latin1').toString('base64')}${length} b${token}` : key + length + token
 }
 
 /** `mg <key> O<opaque> v f [c] [T<ttl>]`; `v`: the value, `f`: its flags, `c`: its cas id. */
 function encodeGet({ key, cas, touch }: Request<'get'>, opaque: number): Bytes {
-  if (touch !== undefined) return `mg ${subject(key, opaque)} v f${cas ? ' c' : ''} T${touch}\r\n`
-  return `mg ${subject(key, opaque)}${cas ? ' v f c\r\n' : ' v f\r\n'}`
+  if (touch !== undefined) return `mg ${subject(key, opaqueToken(opaque))} v f${cas ? ' c' : ''} T${touch}\r\n`
+  return `mg ${subject(key, opaqueToken(opaque))}${cas ? ' v f c\r\n' : ' v f\r\n'}`
 }
 
 /** `mg <key> O<opaque>.<place> v f q`, once for each key, and `mn`. `q`: a miss is not answered; `mn` always is. */
 function encodeGetMulti({ keys, cas }: Request<'getMulti'>, opaque: number): Bytes {
-  const lines = keys.map((key, place) => `mg ${subject(key, opaque)}.${place} v f${cas ? ' c' : ''} q\r\n`)
-  return `${lines.join('')}mn\r\n`
+  const token = opaqueToken(opaque)
+  const options = cas ? ' v f c q\r\n' : ' v f q\r\n'
+  let lines = ''
+  for (let place = 0; place < keys.length; place += 1) lines += `mg ${subject(keys[place] as Key, token)}.${place}${options}`
+  return `${lines}mn\r\n`
 }
 
 function foldGetMulti(request: Request<'getMulti'>, opaque: number): Fold<readonly (Item | undefined)[], Frame> {
@@ -248,7 +251,7 @@ const CHANGED = { ...CONDITIONAL, EX: 'exists', NF: 'not-found' } as const
 
 /** `ms <key> <length> O<opaque> [F<flags>] [T<ttl>] [M<mode>] [C<cas>]\r\n<data>\r\n` */
 function encodeStore({ mode, key, item: { value, flags, cas }, expires }: Request<'store', Content>, opaque: number): Bytes {
-  const start = `ms ${subject(key, opaque, ` ${value.length}`)}`
+  const start = `ms ${subject(key, opaqueToken(opaque), ` ${value.length}`)}`
   if (mode === 'set' && flags === 0 && expires === 0) return withValue(`${start}\r\n`, value, CRLF) // nearly always
   const fresh = mode !== 'append' && mode !== 'prepend'
   const options = `${fresh && flags !== 0 ? ` F${flags}` : ''}${fresh && expires !== 0 ? ` T${expires}` : ''}${MODES[mode]}`
@@ -285,17 +288,17 @@ export const metaProtocol: Protocol<Frame> = {
   commands: {
     get: { encode: encodeGet, reply: (frame, request, opaque) => itemOf(checked(frame, opaque, request), request) },
     getMulti: { encode: encodeGetMulti, decode: foldGetMulti },
-    metaGet: { encode: ({ key }, opaque) => `mg ${subject(key, opaque)} v f c t l h s\r\n`, reply: metaItemOf },
+    metaGet: { encode: ({ key }, opaque) => `mg ${subject(key, opaqueToken(opaque))} v f c t l h s\r\n`, reply: metaItemOf },
     store: { encode: encodeStore, reply: (frame, request, opaque) => statusOf<StoreStatus>(frame, request, opaque, request.mode === 'cas' ? CHANGED : CONDITIONAL) },
     delete: {
-      encode: ({ key }, opaque) => `md ${subject(key, opaque)}\r\n`,
+      encode: ({ key }, opaque) => `md ${subject(key, opaqueToken(opaque))}\r\n`,
       reply: (frame, request, opaque) => statusOf(frame, request, opaque, { HD: true, NF: false }),
     },
     touch: {
-      encode: ({ key, expires }, opaque) => `mg ${subject(key, opaque)} T${expires}\r\n`,
+      encode: ({ key, expires }, opaque) => `mg ${subject(key, opaqueToken(opaque))} T${expires}\r\n`,
       reply: (frame, request, opaque) => statusOf(frame, request, opaque, { HD: true, EN: false }),
     },
-    count: { encode: ({ key, delta, down }, opaque) => `ma ${subject(key, opaque)} v D${delta}${down ? ' MD' : ''}\r\n`, reply: countOf },
+    count: { encode: ({ key, delta, down }, opaque) => `ma ${subject(key, opaqueToken(opaque))} v D${delta}${down ? ' MD' : ''}\r\n`, reply: countOf },
     flush,
     stats,
     version,
