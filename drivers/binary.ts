@@ -85,13 +85,18 @@ function readFrame(reader: ByteReader, maxLength: number): Frame | undefined {
 /** A request of this opcode. Extras are latin1, as all of a packet is that is text. */
 function packet(opcode: number, opaque: number, key: Key = '', extras = '', value: Content = '', cas = 0n): Bytes {
   const length = key.length + extras.length + value.length
+  const text = header(opcode, opaque, key.length, extras.length, length, cas) + extras + key
+  return value === '' ? text : withValue(text, value)
+}
+
+/** The 24 bytes that a request begins with; `length` is that of all behind them. */
+function header(opcode: number, opaque: number, keyLength: number, extrasLength: number, length: number, cas: bigint): string {
   const front = String.fromCharCode(
-    REQUEST, opcode, key.length >>> 8, key.length & 0xff, extras.length, 0, 0, 0,
+    REQUEST, opcode, keyLength >>> 8, keyLength & 0xff, extrasLength, 0, 0, 0,
     length >>> 24, (length >>> 16) & 0xff, (length >>> 8) & 0xff, length & 0xff,
     opaque >>> 24, (opaque >>> 16) & 0xff, (opaque >>> 8) & 0xff, opaque & 0xff,
   )
-  const text = front + (cas === 0n ? '\0\0\0\0\0\0\0\0' : uint64(cas)) + extras + key
-  return value === '' ? text : withValue(text, value)
+  return front + (cas === 0n ? '\0\0\0\0\0\0\0\0' : uint64(cas))
 }
 
 function uint32(number: number): string {
@@ -163,9 +168,16 @@ function hitOf(frame: Frame, request: Request<'get'>, opaque: number): Item | un
   return itemOf(reply, request)
 }
 
-/** GETKQ for each key, whose misses are not answered, and NOOP, which always is. */
+/** GETKQ for each key, whose misses are not answered, and NOOP, which always is. Keys of the same length have the same header. */
 function encodeGetMulti({ keys }: Request<'getMulti'>, opaque: number): Bytes {
-  return keys.map((key) => packet(GETKQ, opaque, key) as string).join('') + (packet(NOOP, opaque) as string)
+  let packets = ''
+  let front = ''
+  let length = -1
+  for (const key of keys) {
+    if (key.length !== length) front = header(GETKQ, opaque, (length = key.length), 0, length, 0n)
+    packets += front + key
+  }
+  return packets + (packet(NOOP, opaque) as string)
 }
 
 function foldGetMulti(request: Request<'getMulti'>, opaque: number): Fold<readonly (Item | undefined)[], Frame> {
