@@ -23,7 +23,7 @@ export const LATER = {
 /** The file of each of these sources. */
 const fileOf = new Map(Object.entries(LATER).flatMap(([file, sources]) => sources.map((source) => [source, file])))
 
-/** The module of the core that has what the other files need of it. */
+/** The module of the core that loads the other files, and has what they need of it. */
 const SHARED = 'shared:'
 /** What is needed is called by its source and its name there. */
 const CALLED = /"([\w/-]+\.ts):(\w+)"/g
@@ -50,8 +50,8 @@ export async function buildForNode(main, folder, options) {
   function writeCore(format, shared) {
     const outfile = join(folder, `index.${format === 'esm' ? 'mjs' : 'cjs'}`)
     return write({ ...options[format], entryPoints: [main], outfile }, (source) => {
-      if (source === SHARED) return codeOf(shared, (object) => `export function shared() { return ${object} }`)
-      return fileOf.has(source) ? callLater(source) : undefined
+      if (source === SHARED) return codeOf(shared, sharing)
+      return fileOf.has(source) ? callLater(source, format) : undefined
     })
   }
 
@@ -67,11 +67,13 @@ export async function buildForNode(main, folder, options) {
     })
   }
 
-  /** Code that calls what is loaded then. */
-  function callLater(source) {
+  /** Code that calls what is loaded then, in words that bundlers and file tracers understand, where they can. */
+  function callLater(source, format) {
+    const file = `'./${fileOf.get(source)}.cjs'`
+    const imports = [`import { createRequire } from 'node:module'`, `import { fileURLToPath } from 'node:url'`]
+    const load = format === 'esm' ? `createRequire(import.meta.url)(fileURLToPath(new URL(${file}, import.meta.url)))` : `require(${file})`
     const functions = names.get(source).map((name) => `export function ${name}(...given) { return later()['${source}:${name}'](...given) }`)
-    const imports = [`import { loadPackage } from './lib/package-loader.ts'`, `import { shared } from '${SHARED}'`]
-    return [...imports, 'let loaded', `const later = () => (loaded ??= loadPackage('./${fileOf.get(source)}.cjs')(shared()))`, ...functions].join('\n')
+    return [...(format === 'esm' ? imports : []), `import { part } from '${SHARED}'`, 'let loaded', `const later = () => (loaded ??= part(() => ${load}))`, ...functions].join('\n')
   }
 
   /** Code that takes what it exports from what the core has for it. */
@@ -94,6 +96,20 @@ function codeOf(pairs, use) {
   return [...imports, use(`{ ${pairs.map(([source, name], place) => `'${source}:${name}': _${place}`).join(', ')} }`)].join('\n')
 }
 
+/** Code that gives a file what it needs. One that does not load, for want of descriptors or because a bundler has left it out, says so. */
+function sharing(object) {
+  return `import { MemcacheUnsupportedError } from './lib/errors.ts'
+export function part(load) {
+  let make
+  try {
+    make = load()
+  } catch (cause) {
+    throw new MemcacheUnsupportedError('a part of ermc does not load: ' + cause.message, { cause })
+  }
+  return make(${object})
+}`
+}
+
 /** Writes a file, in which `instead` gives other code for some of the sources; gives the sources that are in it. */
 async function write(options, instead) {
   const setup = (plugin) => {
@@ -102,6 +118,7 @@ async function write(options, instead) {
       const contents = instead(source)
       return contents === undefined ? undefined : { path: source, namespace: 'instead', pluginData: contents }
     })
+    plugin.onResolve({ filter: /\.cjs$/ }, ({ path }) => ({ path, external: true }))
     plugin.onLoad({ filter: /./, namespace: 'instead' }, ({ pluginData }) => ({ contents: pluginData, resolveDir: '.' }))
   }
   const { metafile } = await build({ ...options, metafile: true, plugins: [{ name: 'instead', setup }] })

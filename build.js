@@ -2,8 +2,7 @@
  * Builds dist/: the same sources as ES modules and as CommonJS. The compiler writes the declarations, one for each source, of which
  * those stay that a way into the package leads to. The code is in one file for each of these ways, with all that it needs: to load
  * a hundred small files takes several times as long as to run them, and each further one a tenth of what they take together.
- * The main way has two: the ES module is for bundlers, which leave out by themselves what a program does not need; build-node.js
- * makes what Node loads.
+ * The main way has two: the ES module is for bundlers, which cannot follow what is loaded later; build-node.js makes what Node loads.
  */
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -52,15 +51,11 @@ function keepReachable(folder, entries) {
   for (const file of readdirSync(folder, { recursive: true })) if (file.endsWith('.d.ts') && !reached.has(join(folder, file))) rmSync(join(folder, file))
 }
 
-/** Writes the code in one of the two formats, a file for each of these sources. */
+/** Writes the code in one of the two formats, a file for each of these sources. The adapter for Keyv, which alone needs one, has the client of the main way. */
 async function bundle(format, entryPoints) {
-  const setup = (plugin) => plugin.onResolve({ filter: /\/client\.ts$/ }, clientOf)
+  const main = format === 'esm' ? 'ermc' : '../../node/index.cjs' // this package by its name; the CommonJS in dist/ has a package.json of its own
+  const setup = (plugin) => plugin.onResolve({ filter: /\/client\.ts$/ }, ({ importer }) => (importer.endsWith(join('lib', 'keyv.ts')) ? { path: main, external: true } : undefined))
   await build({ ...common, ...inFormat(format), entryPoints, outdir: join('dist', format), outbase: '.', plugins: [{ name: 'one client', setup }] })
-}
-
-/** The adapter for Keyv has the client of the main way. It is the only one that needs one. */
-function clientOf({ importer }) {
-  return importer.endsWith(join('lib', 'keyv.ts')) ? { path: 'ermc', external: true } : undefined
 }
 
 /** To ask where a file is, the two kinds of modules have no word in common. */

@@ -51,7 +51,7 @@ export class Chunk {
  *     release()        a reply is whole: nothing that was lent for it is needed when this turn ends
  *     keep()           ends the turn: what is unread is copied out of it, and what was lent and not released
  *
- * A frame whose size is known from its header is gathered in a buffer of exactly that size, so a value of any length
+ * A frame whose size is known from its header is gathered in memory of that size, or a little more, so a value of any length
  * is copied once, in however many chunks it comes. When its reply is whole, and text was made of it, another frame is
  * gathered there. Only the piece of a header is ever joined with what follows it.
  */

@@ -247,13 +247,15 @@ export class Connection<Frame> {
     pending.resolve(reply)
   }
 
-  /** Members that have got their item give way to the others. The last one stays until the reply has ended. */
+  /** Members that have got their item give way to the others. The last one stays until the reply has ended, which is not waited for without end. */
   #pass(joined: Joint): void {
     if (!joined.delivered) return
     joined.delivered = false
     this.#reader.release()
-    const last = joined.members[joined.members.length - 1]
-    for (let head = this.#awaiting.peek(); head?.settled === true && head !== last; head = this.#awaiting.peek()) this.#shift(head)
+    for (let head = this.#awaiting.peek(); head?.settled === true; head = this.#awaiting.peek()) {
+      if (head === joined.members.at(-1)) return this.#abandoned(head)
+      this.#shift(head)
+    }
   }
 
   /** The reply has ended: what has not come is not there, unless the server has answered a key once that was asked for twice. */

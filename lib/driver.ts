@@ -117,7 +117,10 @@ interface OneFrame<O extends Op, Frame> extends Saying<O> {
 /** The reply to an operation is one frame or several. */
 interface Frames<O extends Op, Frame> extends Saying<O> {
   readonly reply?: undefined
-  /** Called when the first of them is there. A `getMulti` may tell `arrived` of each item as soon as it has it: some do not wait for the others. */
+  /**
+   * Called when the first of them is there. A `getMulti` may tell `arrived` of every item, each while it takes the last frame of that: whose
+   * it is does not wait for the others then, and what came in the frames up to this one may be overwritten. Or of none.
+   */
   readonly decode: (request: Request<O>, opaque: number, arrived?: Arrived) => Fold<Reply<O>, Frame>
 }
 

@@ -5,6 +5,6 @@ import { createRequire } from 'node:module'
  * @throws what `require` throws.
  */
 export function loadPackage(name: string): unknown {
-  // @ts-ignore TS1343: CommonJS has no import.meta. For that format build.js puts `__filename` in its place.
-  return createRequire(import.meta.url)(name)
+  // @ts-ignore TS1343: CommonJS has no import.meta. For that format build.js puts `__filename` in its place, and bundlers leave nothing there.
+  return createRequire(import.meta.url ?? __filename)(name)
 }

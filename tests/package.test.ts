@@ -217,24 +217,76 @@ t.test('what is loaded later is loaded by the first call, and not before', async
   for (const program of ['later.mjs', 'later.cjs']) t.same(node(consumer, program).split('\n').slice(0, -1), expected, program)
 })
 
-t.test('in one file with a program, made by a bundler', async (t) => {
-  for (const format of ['esm', 'cjs'] as const) {
-    const [source, outfile] = [join(consumer, 'bundled.mjs'), join(work, `bundled.${format === 'esm' ? 'mjs' : 'cjs'}`)]
-    writeFileSync(source, `
-      import { binary, Client, compat } from 'ermc'
-      import { KeyvErmc } from 'ermc/keyv'
-      import { startServer } from 'ermc/testing'
-      const run = async () => {
-        const server = await startServer()
-        const client = new Client(server.url, { driver: binary, serializer: compat.pyermc })
-        console.log(await client.set('k', { a: 1 }), await client.get('k'), await new KeyvErmc(client).get('nothing'))
-        await client.close()
-        await server.close()
-      }
-      run()`)
-    await build({ entryPoints: [source], outfile, bundle: true, format, platform: 'node', target: 'node20', logLevel: 'silent' })
-    t.equal(node(work, outfile), 'true { a: 1 } undefined\n', format)
+/** A program that uses what is loaded later, and what is asked of Node only then; `begin` makes `ermc`, `keyv` and `testing` of the package. */
+const bundled = (begin: string): string => `
+  ${begin}
+  const { binary, Client, compat, lz4, meta, v8 } = ermc
+  const run = async () => {
+    const server = await testing.startServer()
+    for (const options of [{ driver: binary, serializer: compat.pyermc }, { driver: meta, serializer: v8 }, { compressor: lz4, minCompressLength: 1 }]) {
+      const client = new Client(server.url, options)
+      console.log(await client.set('k', { a: 1 }), await client.get('k'), await new keyv.KeyvErmc(client).get('nothing'))
+      await client.close()
+    }
+    await new Client(server.url, { tls: true, timeout: 2000 }).get('k').catch((error) => console.log(error.name))
+    await server.close()
   }
+  run().catch((error) => console.log(error.name, error.message)).finally(() => process.exit())`
+
+const PATHS = { ermc: 'ermc', keyv: 'ermc/keyv', testing: 'ermc/testing' }
+
+t.test('in one file with a program, made by a bundler', async (t) => {
+  const sources = {
+    mjs: bundled(Object.entries(PATHS).map(([name, path]) => `import * as ${name} from '${path}'`).join('\n')),
+    cjs: bundled(Object.entries(PATHS).map(([name, path]) => `const ${name} = require('${path}')`).join('\n')),
+  }
+  const all = `${'true { a: 1 } undefined\n'.repeat(3)}MemcacheSocketError\n`
+  for (const [kind, source] of Object.entries(sources)) {
+    const entry = join(consumer, `bundled.${kind}`)
+    writeFileSync(entry, source)
+    for (const format of ['esm', 'cjs'] as const) {
+      for (const conditions of [undefined, ['module', 'production'], ['production']]) {
+        const outfile = join(consumer, `bundle.${format === 'esm' ? 'mjs' : 'cjs'}`)
+        await build({ entryPoints: [entry], outfile, bundle: true, format, platform: 'node', target: 'node20', logLevel: 'silent', ...(conditions && { conditions }) })
+        const name = `${kind} to ${format}, ${conditions?.join(' and ') ?? 'by itself'}`
+        if (kind === 'cjs' && format === 'esm') continue // what esbuild makes of any CommonJS that requires node:
+        if (kind === 'mjs' && conditions?.includes('module') === false) t.match(node(consumer, outfile), /^MemcacheUnsupportedError a part of ermc does not load: /, name)
+        else t.equal(node(consumer, outfile), all, name)
+      }
+    }
+  }
+})
+
+t.test('linked, and under another name', async (t) => {
+  const program = `const { KeyvErmc } = require('NAME/keyv'); require('NAME'); import('NAME/keyv').then((esm) => console.log(typeof KeyvErmc, typeof esm.KeyvErmc))`
+  for (const name of ['ermc', 'cache']) {
+    const folder = mkdtempSync(join(work, 'linked-'))
+    mkdirSync(join(folder, 'node_modules'))
+    cpSync(join(consumer, 'node_modules/ermc'), join(folder, 'there'), { recursive: true })
+    symlinkSync(join(folder, 'there'), join(folder, 'node_modules', name))
+    t.equal(node(folder, '-e', program.replaceAll('NAME', name)), 'function function\n', name)
+  }
+})
+
+t.test('a part that does not load is Unsupported, and no fault of the value', async (t) => {
+  const folder = mkdtempSync(join(work, 'partly-'))
+  cpSync(join(consumer, 'node_modules'), join(folder, 'node_modules'), { recursive: true })
+  rmSync(join(folder, 'node_modules/ermc/dist/node/formats.cjs'))
+  const program = `
+    const { startServer } = require('ermc/testing')
+    const { Client, compat, pickle } = require('ermc')
+    const run = async () => {
+      const server = await startServer()
+      const say = (error) => console.log(error.name, error.message.split(':')[0], error.cause?.code, error.sent)
+      await new Client(server.url).set('k', 'v')
+      await new Client(server.url, { layers: [(next) => (request, call) => next({ ...request, item: { ...request.item, flags: 1 } }, call)] }).set('k', 'v')
+      await new Client(server.url, { serializer: pickle }).get('k').catch(say)
+      await new Client(server.url, { serializer: pickle }).set('k', {}).catch(say)
+      try { compat.dalli } catch (error) { say(error) }
+    }
+    run().finally(() => process.exit())`
+  const said = 'MemcacheUnsupportedError a part of ermc does not load MODULE_NOT_FOUND'
+  t.equal(node(folder, '-e', program), `${said} true\n${said} false\n${said} false\n`)
 })
 
 /** What needs a package that npm does not install by itself: what it is called, and the option that it is for. */
