@@ -14,7 +14,7 @@ export class AskedKeys {
   /** The key that may come next, and where its bytes begin. */
   #next = 0
   #start = 0
-  #places: Map<Key, number> | undefined
+  #places: Map<Key, number[]> | undefined
 
   constructor(keys: readonly Key[]) {
     this.#keys = keys
@@ -51,14 +51,25 @@ export class AskedKeys {
     return undefined
   }
 
-  /** The same in any order, as some proxies answer. */
-  any(bytes: Buffer, from: number, to: number): number | undefined {
+  /** The same in any order, as some proxies answer. Of a key that is there twice it is the place that has none of these yet, if there is one. */
+  any(bytes: Buffer, from: number, to: number, items: readonly unknown[]): number | undefined {
     const place = this.next(bytes, from, to)
     if (place !== undefined) return place
     this.#next = this.#keys.length // from here on the order says nothing
-    this.#places ??= new Map(this.#keys.map((key, place) => [key, place]))
-    return this.#places.get(bytes.toString('latin1', from, to))
+    this.#places ??= placesOf(this.#keys)
+    const places = this.#places.get(bytes.toString('latin1', from, to))
+    return places?.find((each) => items[each] === undefined) ?? places?.[0]
   }
+}
+
+function placesOf(keys: readonly Key[]): Map<Key, number[]> {
+  const places = new Map<Key, number[]>()
+  for (const [place, key] of keys.entries()) {
+    const known = places.get(key)
+    if (known === undefined) places.set(key, [place])
+    else known.push(place)
+  }
+  return places
 }
 
 /** By which four bytes can be read at once. */

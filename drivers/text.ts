@@ -222,7 +222,7 @@ function foldGetMulti(request: Request<'getMulti'>, _: number, arrived?: Arrived
       if (frame !== 'END') throw unexpected(frame, commandName(request))
       return endOfLine()
     }
-    const place = frame.expected === asked ? asked.takeNext() : asked.any(frame.item.chunk.bytes, frame.keyStart, frame.keyEnd)
+    const place = frame.expected === asked ? asked.takeNext() : asked.any(frame.item.chunk.bytes, frame.keyStart, frame.keyEnd, items)
     if (place === undefined || items[place] !== undefined) {
       const key = show(frame.item.chunk.bytes, frame.keyStart, frame.keyEnd)
       throw new MemcacheProtocolError(`the reply to "${commandName(request)}" has a value for ${key}, ${place === undefined ? 'which was not asked for' : 'a second one'}`)

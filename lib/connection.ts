@@ -249,8 +249,8 @@ export class Connection<Frame> {
 
   /** Members that have got their item give way to the others. The last one stays until the reply has ended, which is not waited for without end. */
   #pass(joined: Joint): void {
-    if (!joined.delivered) return
-    joined.delivered = false
+    joined.frames += 1
+    if (joined.arrived < joined.frames) return // something that came in them may still be needed
     this.#reader.release()
     for (let head = this.#awaiting.peek(); head?.settled === true; head = this.#awaiting.peek()) {
       if (head === joined.members.at(-1)) return this.#abandoned(head)

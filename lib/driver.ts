@@ -118,8 +118,8 @@ interface OneFrame<O extends Op, Frame> extends Saying<O> {
 interface Frames<O extends Op, Frame> extends Saying<O> {
   readonly reply?: undefined
   /**
-   * Called when the first of them is there. A `getMulti` may tell `arrived` of every item, each while it takes the last frame of that: whose
-   * it is does not wait for the others then, and what came in the frames up to this one may be overwritten. Or of none.
+   * Called when the first of them is there. A `getMulti` may tell `arrived` of each item, while it takes the frame of that: whose it is
+   * does not wait for the others then, and none of them has to be kept.
    */
   readonly decode: (request: Request<O>, opaque: number, arrived?: Arrived) => Fold<Reply<O>, Frame>
 }

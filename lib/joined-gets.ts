@@ -14,7 +14,8 @@ export class JoinedGets implements Joint {
   readonly request: Request<'getMulti'>
   readonly bytes: Bytes
   readonly fold: Fold<Reply<'getMulti'>, never>
-  delivered = false
+  frames = 0
+  arrived = 0
   /** The keys that were found, gathered when one is looked for. */
   #found: Set<Key> | undefined
 
@@ -24,7 +25,7 @@ export class JoinedGets implements Joint {
     const exchange = way as unknown as Exchange<'getMulti', never>
     this.bytes = exchange.encode(this.request, opaque)
     this.fold = foldOf(exchange, this.request, opaque, (place, item) => {
-      this.delivered = true
+      this.arrived += 1
       members[place]?.resolve(item)
     })
   }

@@ -8,8 +8,9 @@ export interface Joint {
   readonly members: readonly Pending<'get'>[]
   readonly request: Request<'getMulti'>
   readonly fold: Fold<Reply<'getMulti'>, never>
-  /** An item has come, and its member has got it: what it came in is needed no more. For the connection to say that it has seen it. */
-  delivered: boolean
+  /** How many frames of the reply have come, and how many items its members have got. */
+  frames: number
+  readonly arrived: number
   /** Whether the reply, which has no item for the member of this index, has one for another member with the same key. */
   hasTwin(index: number, items: Reply<'getMulti'>): boolean
 }

@@ -158,6 +158,20 @@ t.test('a server that answers a key once, however often it is asked for: the oth
   t.same(lines.slice(-3), ['get a b a a', 'get a', 'get a'])
 })
 
+t.test('a proxy that answers in an order of its own, each key as often as it was asked for', async (t) => {
+  const { client, lines, server } = await serve({
+    instead(line) {
+      const [verb, ...keys] = line.split(' ')
+      return verb === 'get' ? `${keys.reverse().map((key, place) => `VALUE ${key} 0 ${key.length + 1}\r\n${key}${place % 10}\r\n`).join('')}END\r\n` : undefined
+    },
+  })
+  await acquaint(client)
+  const keys = ['a', 'b', 'a', 'c', 'b', 'a', 'd']
+  t.same((await Promise.all(keys.map((key) => client.get<string>(key)))).map((value) => value?.[0]), keys)
+  t.equal(lines.at(-1), 'get a b a c b a d')
+  t.equal(server.peers.length, 1)
+})
+
 t.test('what cannot be in the reply ends the connection, and nobody gets what is another\'s', async (t) => {
   for (const wrong of ['VALUE other 0 1\r\n1\r\nEND\r\n', 'VALUE a 0 1\r\n12\r\nEND\r\n', 'STORED\r\n']) {
     let misled = false

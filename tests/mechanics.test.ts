@@ -288,9 +288,12 @@ t.test('the opaque of meta requests', async (t) => {
 
 t.test('the keys of a multi-key request', async (t) => {
   const keys = ['a', 'bb', 'bc', '\xff', 'a', 'two words', 'bb']
-  const place = (asked: AskedKeys, key: string, how: 'next' | 'any' = 'next'): number | undefined => {
+  const place = (asked: AskedKeys, key: string, items?: unknown[]): number | undefined => {
     const bytes = Buffer.from(`VALUE ${key} 0`, 'latin1')
-    return asked[how](bytes, 6, 6 + key.length)
+    if (items === undefined) return asked.next(bytes, 6, 6 + key.length)
+    const found = asked.any(bytes, 6, 6 + key.length, items)
+    if (found !== undefined) items[found] = key
+    return found
   }
   const inOrder = new AskedKeys(keys)
   t.same(keys.map((key) => place(inOrder, key)), [0, 1, 2, 3, 4, 5, 6])
@@ -298,7 +301,9 @@ t.test('the keys of a multi-key request', async (t) => {
   const some = new AskedKeys(keys)
   t.same(['bc', 'bb', 'bb', 'none'].map((key) => place(some, key)), [2, 6, undefined, undefined], 'with misses between')
   const anyhow = new AskedKeys(keys)
-  t.same(['two words', 'bc', 'a', '\xff', 'none', 'b'].map((key) => place(anyhow, key, 'any')), [5, 2, 4, 3, undefined, undefined])
+  const items: unknown[] = []
+  t.same(['two words', 'bc', 'a', '\xff', 'none', 'b', 'bb', 'a', 'bb'].map((key) => place(anyhow, key, items)), [5, 2, 0, 3, undefined, undefined, 1, 4, 6])
+  t.equal(place(anyhow, 'bb', items), 1, 'a third one is a second one')
   for (let length = 1; length <= 13; length += 1) {
     const key = 'abcdefghijklm'.slice(0, length)
     const asked = new AskedKeys([key, key])
