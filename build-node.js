@@ -70,10 +70,10 @@ export async function buildForNode(main, folder, options) {
   /** Code that calls what is loaded then, in words that bundlers and file tracers understand, where they can. */
   function callLater(source, format) {
     const file = `'./${fileOf.get(source)}.cjs'`
-    const imports = [`import { createRequire } from 'node:module'`, `import { fileURLToPath } from 'node:url'`]
+    const imports = format === 'esm' ? [`import { createRequire } from 'node:module'`, `import { fileURLToPath } from 'node:url'`] : []
     const load = format === 'esm' ? `createRequire(import.meta.url)(fileURLToPath(new URL(${file}, import.meta.url)))` : `require(${file})`
     const functions = names.get(source).map((name) => `export function ${name}(...given) { return later()['${source}:${name}'](...given) }`)
-    return [...(format === 'esm' ? imports : []), `import { part } from '${SHARED}'`, 'let loaded', `const later = () => (loaded ??= part(() => ${load}))`, ...functions].join('\n')
+    return [...imports, `import { part } from '${SHARED}'`, `const later = () => part(${file}, () => ${load})`, ...functions].join('\n')
   }
 
   /** Code that takes what it exports from what the core has for it. */
@@ -96,17 +96,22 @@ function codeOf(pairs, use) {
   return [...imports, use(`{ ${pairs.map(([source, name], place) => `'${source}:${name}': _${place}`).join(', ')} }`)].join('\n')
 }
 
-/** Code that gives a file what it needs. One that does not load, for want of descriptors or because a bundler has left it out, says so. */
+/** Code that loads a file, once for all that call it, and gives it what it needs. One that does not load, for want of descriptors or because a bundler has left it out, says so. */
 function sharing(object) {
   return `import { MemcacheUnsupportedError } from './lib/errors.ts'
-export function part(load) {
+const parts = new Map()
+export function part(file, load) {
+  const known = parts.get(file)
+  if (known !== undefined) return known
   let make
   try {
     make = load()
   } catch (cause) {
     throw new MemcacheUnsupportedError('a part of ermc does not load: ' + cause.message, { cause })
   }
-  return make(${object})
+  const made = make(${object})
+  parts.set(file, made)
+  return made
 }`
 }
 

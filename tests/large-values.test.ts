@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { Client, compat, v8, type ClientOptions, type Middleware } from '../lib/index.ts'
 import { startServer } from '../lib/testing/index.ts'
 import { DRIVERS } from './support/drivers.ts'
+import { random } from './support/outcomes.ts'
 import { planting } from './support/planting.ts'
 import { startMemcached, withoutMemcached } from './support/servers.ts'
 
@@ -15,19 +16,10 @@ const KEYS = 40
 const CALLS = 1500
 const IN_FLIGHT = 24
 
-/** Numbers from 0 to 1, always the same ones. */
-function randomly(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return state / 2 ** 32
-  }
-}
-
 /** A value of one of the kinds, which says which one it is in every part of it. */
-function valueOf(place: number, random: () => number): unknown {
-  const length = Math.ceil(2 ** (8 + random() * 9.6)) // 256 bytes to 200 KB
-  const word = `${place}.${Math.floor(random() * 1e9)};`
+function valueOf(place: number, chance: () => number): unknown {
+  const length = Math.ceil(2 ** (8 + chance() * 9.6)) // 256 bytes to 200 KB
+  const word = `${place}.${Math.floor(chance() * 1e9)};`
   const text = word.repeat(Math.ceil(length / word.length))
   switch (place % 6) {
     case 0:
@@ -57,17 +49,17 @@ const VARIANTS: { readonly [name: string]: ClientOptions } = {
 }
 
 async function check(t: Test, client: Client, plant: Client, seed: number): Promise<void> {
-  const random = randomly(seed)
-  const values = Array.from({ length: KEYS }, (_, place) => valueOf(place, random))
+  const chance = random(seed)
+  const values = Array.from({ length: KEYS }, (_, place) => valueOf(place, chance))
   const key = (place: number): string => `${seed}-${place}`
   const store = (place: number): Promise<boolean> => (place % 6 === 4 ? plant.set(key(place), { value: values[place], flags: 0 }) : client.set(key(place), values[place]))
   await Promise.all(values.map((_, place) => store(place)))
   const held: (readonly [got: unknown, place: number])[] = []
-  const any = (): number => Math.floor(random() * KEYS)
+  const any = (): number => Math.floor(chance() * KEYS)
   let left = CALLS
   const caller = async (): Promise<void> => {
     while (left-- > 0) {
-      const [place, other, what] = [any(), any(), random()]
+      const [place, other, what] = [any(), any(), chance()]
       if (what < 0.6) held.push([await client.get(key(place)), place])
       else if (what < 0.7) held.push([(await client.gets(key(place)))?.value, place])
       else if (what < 0.8) {

@@ -202,7 +202,11 @@ async function callAll(ermc, { startServer }, cache) {
   await tell({ serializer: v8 })
   await tell({ tls: true }, (client) => assert.rejects(client.get('k'), ermc.MemcacheSocketError))
   await tell({}, async (client) => assert.equal(await client.queue('jobs').get(), undefined))
-  await tell({}, async (client) => consumeAll([client], 'jobs').close())
+  await tell({}, async (client) => {
+    const [all, one] = [consumeAll([client], 'jobs'), client.queue('jobs').consume()]
+    await Promise.all([all.close(), one.close()])
+    assert.equal(all.constructor, one.constructor, 'what one file has is there once, whichever of its functions is called')
+  })
   await server.close()
 }`
 
